@@ -1,0 +1,97 @@
+"""What crosses the process boundary: ReviewRequest in, Review out. Frozen pydantic, nothing else."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.findings import Finding, Severity, Verdict
+
+
+class Language(StrEnum):
+    """Language of everything a person reads."""
+
+    EN = "en"
+    JA = "ja"
+
+
+class SkipReason(StrEnum):
+    """Why a file, or a part of it, was not reviewed."""
+
+    DELETED = "deleted"
+    BINARY = "binary"
+    NO_ADDED_LINES = "no_added_lines"
+    GENERATED = "generated"
+    LOCK_FILE = "lock_file"
+    VENDORED = "vendored"
+    MINIFIED = "minified"
+    TOO_LARGE = "too_large"
+    EXCLUDED = "excluded"  # by a path filter of the project or the user
+    UNSUPPORTED = "unsupported"  # not a source file the reviewer reads
+    CANCELLED = "cancelled"
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReviewRequest(_Wire):
+    """A diff to review, and how."""
+
+    diff: str = Field(description="Unified diff, git flavour or plain.")
+    sources: dict[str, str] = Field(
+        default_factory=dict, description="Full new text of changed files by path; context only, optional."
+    )
+    language: Language = Language.EN
+    guidelines: str = Field(default="", max_length=8000, description="Project rules in plain text.")
+    title: str = Field(default="", max_length=500, description="Title of the merge request or commit.")
+    description: str = Field(default="", max_length=8000)
+    paths: tuple[str, ...] = Field(default=(), description="Gitignore-style: review only these.")
+    exclude: tuple[str, ...] = Field(default=(), description="Gitignore-style: never review these.")
+    severity: Severity = Field(default=Severity.INFO, description="Findings below are left out.")
+    max_findings: int = Field(default=50, ge=1, le=1000, description="Most certain findings are kept.")
+
+
+class FileCoverage(_Wire):
+    """What happened to one file of the diff."""
+
+    path: str
+    reviewed: bool
+    reason: SkipReason | None = Field(default=None, description="Set exactly when not reviewed.")
+    detail: str = Field(default="", description="E.g. the pattern that excluded it; English.")
+    lines: int = Field(default=0, ge=0, description="Commentable lines scored.")
+    findings: int = Field(default=0, ge=0)
+
+
+class Timings(_Wire):
+    """Seconds by stage. Wall clock of this run, for orientation."""
+
+    total: float = 0
+    score: float = 0
+    write: float = 0
+
+
+class Usage(_Wire):
+    """Tokens by stage, as the runner counted them."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = Field(default=0, description="Prompt tokens that came from a prefix cache.")
+    written_tokens: int = 0
+
+
+class Review(_Wire):
+    """All findings for one diff, and what they cover."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    coverage: tuple[FileCoverage, ...]
+    language: Language = Language.EN
+    partial: bool = Field(default=False, description="True if cancelled or if a reply was cut off.")
+    suppressed: int = Field(default=0, ge=0, description="Findings left out by floor, cap or as duplicates.")
+    malformed_replies: int = Field(default=0, ge=0)
+    base_model: str = ""
+    adapter: str = Field(default="", description="Adapter name with its content hash; empty for none.")
+    tool_version: str = ""
+    timings: Timings = Timings()
+    usage: Usage = Usage()
