@@ -69,7 +69,8 @@ def _shared(context: PromptContext) -> str:
     if context.guidelines.strip():
         parts.append(f"Team rules:\n{_fence(context.guidelines)}\n")
     if context.title.strip() or context.description.strip():
-        parts.append(f"Purpose of the change:\n{_fence(f'{context.title}\n{context.description}')}\n")
+        purpose = f"{context.title}\n{context.description}"
+        parts.append(f"Purpose of the change:\n{_fence(purpose)}\n")
     return "".join(parts)
 
 
