@@ -86,7 +86,7 @@ class TorchRunner:
         cancellation: Cancellation,
         on_tokens: Callable[[int], None] = lambda count: None,
     ) -> Iterator[tuple[int, Scores]]:
-        """Yield (index of the request, scores), longest first; stops between batches when cancelled."""
+        """Yield (index of the request, scores), longest first; stops after the batch under way."""
         head = self._label_rows(labels)
         rows = [self._row(request) for request in requests]
         for batch in plan_batches([len(row.ids) for row in rows], self._token_budget):
@@ -94,6 +94,8 @@ class TorchRunner:
                 return
             found = self._probabilities([rows[index] for index in batch], head)
             for index, probabilities in zip(batch, found, strict=True):
+                if cancellation.event.is_set():
+                    return
                 on_tokens(len(rows[index].ids))
                 yield index, Scores(probabilities, prompt_tokens=len(rows[index].ids))
 
@@ -149,8 +151,8 @@ class TorchRunner:
         ids, mask = self._pad([row.ids for row in rows], left=False)
         with torch.inference_mode():
             hidden = self._loaded.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)[0]
-            index = [number for number, row in enumerate(rows) for _ in row.marks]
-            marked = hidden[index, [mark for row in rows for mark in row.marks]]
+            marks = [(number, mark) for number, row in enumerate(rows) for mark in row.marks]
+            marked = hidden[torch.tensor(marks, dtype=torch.long, device=hidden.device).view(-1, 2).unbind(1)]
             flat = (marked.float() @ head.T).softmax(-1).tolist()
         found = iter(tuple(row) for row in flat)
         return [tuple(next(found) for _ in row.marks) for row in rows]

@@ -140,6 +140,24 @@ def test_a_cancelled_score_yields_nothing(runner: TorchRunner) -> None:
     assert list(runner.score(REQUESTS, LABELS, cancellation)) == []
 
 
+def test_a_cancelled_batch_is_not_handed_out_further(runner: TorchRunner) -> None:
+    """Cancelling at the first answer ends the call, though more requests were in its batch."""
+    cancellation = Cancellation()
+    seen = []
+    for index, _ in runner.score([REQUESTS[0]] * 3, LABELS, cancellation):
+        seen.append(index)
+        cancellation.cancel()
+    assert len(seen) == 1
+
+
+def test_requests_without_blocks_are_answered_with_no_row(runner: TorchRunner) -> None:
+    """Nothing to score is legal, as a request without blocks and as no request."""
+    empty = [ScoreRequest("nothing", ())]
+    assert [(i, s.probabilities) for i, s in runner.score(empty, LABELS, Cancellation())] == [(0, ())]
+    assert list(runner.score([], LABELS, Cancellation())) == []
+    assert list(runner.write([], Cancellation())) == []
+
+
 def test_tokens_are_reported_as_they_are_scored(runner: TorchRunner) -> None:
     """The callback's sum is the number of tokens of all requests, BOS included."""
     seen: list[int] = []
