@@ -1,0 +1,109 @@
+"""A project's own settings: `.tenken.toml` in the root of its repository.
+
+The file is data from a repository: it names no program and no path outside. Settings of the machine are
+`engine.settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import ConfigError
+from engine.findings import Severity
+from engine.wire import Language
+
+CONFIG_NAME = ".tenken.toml"
+_MAX_BYTES = 65_536
+_MAX_GUIDELINES = 8_000
+
+
+class ProjectConfig(BaseModel):
+    """What a project decides about its reviews; the command line goes before it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    language: Language = Field(default=Language.EN, description="Language of messages: en or ja.")
+    paths: tuple[str, ...] = Field(default=(), description="Gitignore-style patterns: review only these.")
+    exclude: tuple[str, ...] = Field(default=(), description="Gitignore-style patterns: never review these.")
+    guidelines: str = Field(default="", max_length=_MAX_GUIDELINES, description="The team's rules, as text.")
+    guidelines_file: str = Field(default="", description="The team's rules, as a file in the repository.")
+    severity: Severity = Field(default=Severity.INFO, description="Leave out findings below.")
+    max_findings: int = Field(default=50, ge=1, le=1000, description="Keep the most certain ones.")
+    fail_on: Severity | None = Field(default=None, description="Exit with 1 from this severity upwards.")
+
+
+def load_config(root: Path) -> ProjectConfig:
+    """Return the configuration of the repository at `root`; the default one where it has no file.
+
+    A `guidelines_file` is read and stands in `guidelines`. Raises ConfigError naming file, key and line.
+    """
+    try:
+        data = (root / CONFIG_NAME).read_bytes()
+    except FileNotFoundError:
+        return ProjectConfig()
+    except OSError as error:
+        raise ConfigError(f"{CONFIG_NAME}: {error.strerror}") from error
+    config = parse_config(data)
+    if not config.guidelines_file:
+        return config
+    if config.guidelines:
+        raise ConfigError(f"{CONFIG_NAME}: guidelines_file: give either this or guidelines")
+    return config.model_copy(update={"guidelines": _guidelines(root, config.guidelines_file)})
+
+
+def parse_config(data: bytes) -> ProjectConfig:
+    """Return what a `.tenken.toml` says; raises ConfigError naming key and line."""
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{CONFIG_NAME}: {len(data)} bytes; at most {_MAX_BYTES} are read")
+    try:
+        text = data.decode()
+        values = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{CONFIG_NAME}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{CONFIG_NAME}: nested too deeply") from error
+    try:
+        return ProjectConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(
+            "; ".join(_explain(text, str(e["loc"][0]), e["type"], e["msg"]) for e in error.errors())
+        ) from error
+
+
+def read_guidelines(path: Path, name: str) -> str:
+    """Return the text of a guidelines file; raises ConfigError under `name` if it is unusable."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: not UTF-8 text") from error
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror}") from error
+    if len(text) > _MAX_GUIDELINES:
+        raise ConfigError(f"{name}: {len(text)} characters; guidelines may have {_MAX_GUIDELINES}")
+    return text
+
+
+def _guidelines(root: Path, name: str) -> str:
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ConfigError(f"{CONFIG_NAME}: guidelines_file: {name} is outside the repository")
+    return read_guidelines(path, f"{CONFIG_NAME}: guidelines_file: {name}")
+
+
+def _explain(text: str, key: str, kind: str, message: str) -> str:
+    where = f"{CONFIG_NAME}{_line_of(key, text)}: {key}"
+    if kind != "extra_forbidden":
+        return f"{where}: {message}"
+    close = difflib.get_close_matches(key, ProjectConfig.model_fields, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(ProjectConfig.model_fields)}"
+    return f"{where}: unknown key; {hint}"
+
+
+def _line_of(key: str, text: str) -> str:
+    assignment = re.compile(rf"""\s*(?:\[+\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+    return next((f":{n}" for n, line in enumerate(text.splitlines(), 1) if assignment.match(line)), "")
