@@ -19,8 +19,12 @@ from engine.diffs import DiffLine, LineKind
 from engine.findings import Category
 from engine.wire import Language
 
-LABELS: tuple[str, ...] = (" ok", *(f" {category.value}" for category in Category))
-"""What the model chooses from after each block; each is one token of Gemma's vocabulary. The first: no finding."""
+NO_FINDING = " ok"
+CATEGORY_LABELS: dict[Category, str] = {category: f" {category.value}" for category in Category} | {
+    Category.MAINTAINABILITY: " maintain"  # the whole word is two tokens
+}
+LABELS: tuple[str, ...] = (NO_FINDING, *CATEGORY_LABELS.values())
+"""What the model chooses from after each block; each is one token of Gemma's vocabulary."""
 
 END_OF_TURN = "<end_of_turn>"
 _USER, _MODEL = "<start_of_turn>user\n", f"{END_OF_TURN}\n<start_of_turn>model\n"
@@ -43,9 +47,7 @@ class PromptContext:
 def review_prompt(chunk: Chunk, context: PromptContext = PromptContext()) -> str:  # noqa: B008 - frozen
     """Return the prompt that shows `chunk`, up to where the model's turn begins. No BOS."""
     rows = "\n".join(_rows(chunk))
-    return (
-        f"{_USER}{_shared(context)}Review this change to {defuse(chunk.path)} ({chunk.language}).\n{rows}{_MODEL}"
-    )
+    return f"{_USER}{_shared(context)}Review this change to {defuse(chunk.path)} ({chunk.language}).\n{rows}{_MODEL}"
 
 
 def score_blocks(chunk: Chunk) -> tuple[str, ...]:
