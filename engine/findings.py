@@ -8,13 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 from enum import StrEnum
-from functools import total_ordering
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-@total_ordering
 class Severity(StrEnum):
     """How much a finding matters, ordered: info < minor < major < critical."""
 
@@ -28,10 +26,18 @@ class Severity(StrEnum):
         """Position in the order, 0 for info to 3 for critical."""
         return list(Severity).index(self)
 
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Severity):
-            return NotImplemented
-        return self.rank < other.rank
+    # str brings all four comparisons, so none may be left to functools.total_ordering.
+    def __lt__(self, other: str) -> bool:
+        return self.rank < Severity(other).rank
+
+    def __le__(self, other: str) -> bool:
+        return self.rank <= Severity(other).rank
+
+    def __gt__(self, other: str) -> bool:
+        return self.rank > Severity(other).rank
+
+    def __ge__(self, other: str) -> bool:
+        return self.rank >= Severity(other).rank
 
 
 class Category(StrEnum):
@@ -68,7 +74,9 @@ class Finding(BaseModel):
     suggestion: str | None = Field(
         default=None, description="Text that replaces lines `line` to `end_line`, without a final newline."
     )
-    confidence: float = Field(ge=0, le=1, description="Calibrated probability that the line deserves a remark.")
+    confidence: float = Field(
+        ge=0, le=1, description="Calibrated probability that the line deserves a remark."
+    )
     code: str = Field(default="", description="The lines as they stand in the new version.")
     fingerprint: str = Field(
         default="", description="Same finding across pushes, rebases and line shifts; 16 hex digits."
