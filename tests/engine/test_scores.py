@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from engine.findings import Category
-from engine.prompts import LABELS
+from engine.prompts import CATEGORY_LABELS, LABELS, NO_FINDING
 from engine.scores import Calibration, LineScore, item_score, line_scores
 
 CURVE = Calibration(points=((0.1, 0.0), (0.5, 0.2), (0.9, 0.8)))
@@ -17,7 +17,7 @@ probabilities = st.floats(min_value=0, max_value=1)
 
 def test_labels_and_scores_agree() -> None:
     """A label row is ok first, then the categories in order."""
-    assert [label.strip() for label in LABELS] == ["ok", *Category]
+    assert (NO_FINDING, *(CATEGORY_LABELS[category] for category in Category)) == LABELS
 
 
 @pytest.mark.parametrize(
