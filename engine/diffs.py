@@ -1,4 +1,7 @@
-"""Unified diffs as values: FileDiff, Hunk, DiffLine. Pure: reads text, touches no file and no git."""
+"""Unified diffs as values: FileDiff, Hunk, DiffLine, and Chunk, the piece of one that is reviewed at once.
+
+`engine.parsing` makes them from text, `engine.chunks` cuts them up.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,11 @@ class DiffLine:
     old_number: int | None  # None on an added line
     new_number: int | None  # None on a removed line
 
+    @property
+    def is_commentable(self) -> bool:
+        """Tell whether a finding may be on this line: added, and not blank."""
+        return self.kind is LineKind.ADDED and bool(self.text.strip())
+
 
 @dataclass(frozen=True, slots=True)
 class Hunk:
@@ -44,6 +52,17 @@ class Hunk:
     new_count: int
     section: str  # what git prints after the second @@
     lines: tuple[DiffLine, ...]
+
+    @property
+    def old_end(self) -> int:
+        """Number of the first old line after the hunk."""
+        # An empty side names the line before it, not its own first line.
+        return self.old_start + (self.old_count or 1)
+
+    @property
+    def new_end(self) -> int:
+        """Number of the first new line after the hunk."""
+        return self.new_start + (self.new_count or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +85,17 @@ class FileDiff:
                     if line.new_number == new_number:
                         return line
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Neighbouring diff lines of one file that are scored together."""
+
+    path: str
+    language: str  # programming language in lower case, "text" if unknown
+    lines: tuple[DiffLine, ...]
+
+    @property
+    def commentable(self) -> tuple[DiffLine, ...]:
+        """The lines a finding may be on."""
+        return tuple(line for line in self.lines if line.is_commentable)

@@ -14,8 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.chunks import Chunk
-from engine.diffs import DiffLine, LineKind
+from engine.diffs import Chunk, DiffLine, LineKind
 from engine.findings import Category
 from engine.wire import Language
 
