@@ -1,0 +1,48 @@
+"""The `tenken-train` command. Exit codes: 0, 2 for unusable input, 3 for an engine that cannot work, 130."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from engine.errors import EngineError, InputError, MissingExtra
+from training.cli import evaluate
+
+SUBCOMMANDS = (evaluate,)
+"""Modules with `register(subcommands)`, in the order of the help."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code."""
+    # Nothing here may reach for the hub; the libraries read this when they are imported.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except InputError as error:
+        return _fail(str(error), 2)
+    except EngineError as error:
+        return _fail(str(error), 3)
+    except ModuleNotFoundError as error:
+        return _fail(str(MissingExtra(error.name or "a module", "train")), 3)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tenken-train", description="Trains and measures adapters.")
+    subcommands = parser.add_subparsers(title="subcommands", required=True, metavar="COMMAND")
+    for module in SUBCOMMANDS:
+        module.register(subcommands)
+    return parser
+
+
+def _fail(reason: str, code: int) -> int:
+    print(f"tenken-train: {reason}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

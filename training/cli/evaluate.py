@@ -1,0 +1,141 @@
+"""`tenken-train evaluate`: measure an adapter on labelled items."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import InputError, MissingExtra
+from engine.runners import Runner
+from engine.wire import Language
+from training.cli.arguments import count
+
+if TYPE_CHECKING:
+    from training.evaluate import Evaluation, Plan
+
+
+log = logging.getLogger(__name__)
+
+
+def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand and its options."""
+    parser = subcommands.add_parser(
+        "evaluate",
+        help="measure an adapter on labelled items",
+        description="Writes metrics.json, report.md with plots, predictions.jsonl, calibration.json and "
+        "scores.jsonl (raw probabilities, reused by the next run).",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="review JSONL, may be .gz")
+    parser.add_argument(
+        "--adapter", required=True, metavar="NAME|DIR|none", help="starter, a directory, or the base model"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="created if it is not there")
+    parser.add_argument("--split", choices=["train", "dev", "test"], help="of the data (default: all of it)")
+    parser.add_argument(
+        "--without-tier", action="append", default=[], metavar="TIER", help="leave these items out"
+    )
+    parser.add_argument("--limit", type=count, metavar="N", help="only the first N items")
+    parser.add_argument("--base-too", action="store_true", help="measure the base model beside the adapter")
+    parser.add_argument(
+        "--write", action=argparse.BooleanOptionalAction, default=True, help="write messages as well"
+    )
+    parser.add_argument("--lang", type=Language, choices=list(Language), default=Language.EN)
+    parser.add_argument("--runner", choices=["llama", "torch"], default="llama")
+    parser.add_argument("--base-dir", type=Path, metavar="DIR", help="Hugging Face directory, for torch")
+    parser.add_argument("--device", help="for torch: cpu, cuda, ... (default: cuda if there is one)")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="for torch")
+    parser.add_argument(
+        "--train-data", type=Path, metavar="FILE", help="compare with baselines trained on its train split"
+    )
+    parser.add_argument(
+        "--refit", action="store_true", help="calibrate on this data, crosswise, not by the manifest"
+    )
+    parser.add_argument("--samples", type=count, default=1000, help="of the bootstrap (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fresh", action="store_true", help="score again, whatever scores.jsonl has")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate and write the files; return the exit code."""
+    from training.evaluate import evaluate
+    from training.report import write_calibration, write_metrics, write_predictions
+
+    plan = _plan(arguments)
+    evaluation = evaluate(plan, lambda adapter: _open(arguments, adapter))
+    about = _about(arguments, len(plan.items))
+    write_metrics(plan.out / "metrics.json", evaluation, about)
+    write_predictions(plan.out / "predictions.jsonl", evaluation)
+    write_calibration(plan.out / "calibration.json", evaluation.systems[0].refitted)
+    _write_report(plan.out, evaluation, about)
+    print(plan.out / "report.md")
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    from training.evaluate import Plan, find_subject, read_items
+
+    subject, without = find_subject(arguments.adapter), frozenset(arguments.without_tier)
+    if arguments.refit:
+        subject = replace(subject, calibration=None)
+    base_too = arguments.base_too and subject.directory is not None
+    plan = Plan(
+        items=read_items(arguments.data, arguments.split, without, arguments.limit),
+        subjects=[subject, *([find_subject("none")] if base_too else [])],
+        out=arguments.out,
+        write=arguments.write,
+        language=arguments.lang,
+        train=read_items(arguments.train_data, "train", without) if arguments.train_data else (),
+        fresh=arguments.fresh,
+        samples=arguments.samples,
+        seed=arguments.seed,
+    )
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {plan.out}: {error.strerror}") from error
+    return plan
+
+
+def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
+    if arguments.runner == "llama":
+        return _open_llama(adapter)
+    from engine.runners.torch_reference import TorchRunner
+
+    if arguments.base_dir is None:
+        raise InputError("--runner torch needs --base-dir, the Hugging Face directory of the base model")
+    return TorchRunner.load(arguments.base_dir, adapter, device=arguments.device, dtype=arguments.dtype)
+
+
+def _open_llama(adapter: Path | None) -> Runner:
+    raise MissingExtra("xllamacpp", "cpu")
+
+
+def _about(arguments: argparse.Namespace, items: int) -> dict[str, object]:
+    with arguments.data.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "data": arguments.data.name,
+        "data_sha256": digest,
+        "split": arguments.split or "all",
+        "items": items,
+        "runner": arguments.runner,
+        "seed": arguments.seed,
+    }
+
+
+def _write_report(out: Path, evaluation: Evaluation, about: dict[str, object]) -> None:
+    from training.plots import draw_plots
+    from training.report import report_text
+
+    # Evaluation is worth having on a machine that cannot draw.
+    try:
+        plots, note = draw_plots(evaluation.systems, out), ""
+    except MissingExtra as error:
+        plots, note = [], f"Not drawn: {error}."
+        log.warning("%s", note)
+    (out / "report.md").write_text(report_text(evaluation, about, plots, note), encoding="utf-8")

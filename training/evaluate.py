@@ -1,0 +1,177 @@
+"""A model on labelled items: what it finds, what it says, and how far it can be trusted.
+
+Several systems (an adapter, the base model, baselines) are measured on the same items and the same bootstrap
+samples, so their differences have intervals too. Reading and printing are `training.report`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from engine.adapters import CONFIG, MANIFEST, WEIGHTS, load_adapter, starter_adapter
+from engine.errors import AdapterError, DataError
+from engine.runners import Runner
+from engine.scores import Calibration
+from engine.wire import Language
+from training.baselines import linear, majority
+from training.bootstrap import Estimate
+from training.calibration import fit_calibration
+from training.measures import Measures, Spoken, differences, estimates, measure, speak
+from training.progress import Progress
+from training.records import ReviewItem, read_review_items
+from training.score_cache import ScoreCache
+from training.scored import ScoredItem
+from training.scoring import NewProgress, Speed, Written, score_items, unwritten, write_remarks
+
+BASE = "base"
+Opener = Callable[[Path | None], Runner]
+"""Opens the runner with the adapter of a directory, or with none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An adapter to evaluate, or the base model alone."""
+
+    name: str
+    directory: Path | None
+    identity: str  # changes with every byte of the weights
+    calibration: Calibration | None  # None: fitted on the data, each item by the others
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to evaluate, on what."""
+
+    items: Sequence[ReviewItem]
+    subjects: Sequence[Subject]  # the first one speaks, the others are compared with it
+    out: Path
+    write: bool = True
+    language: Language = Language.EN
+    train: Sequence[ReviewItem] = ()  # for the baselines; none: no baselines
+    fresh: bool = False
+    samples: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One system's scores and, if it is a model, what running it cost."""
+
+    name: str
+    spoken: Spoken
+    measures: dict[str, Measures]
+    scoring: Speed
+    refitted: Calibration  # on all of the data, for a manifest
+
+    def estimates(self) -> dict[str, dict[str, Estimate]]:
+        """Return each group's measures with their intervals."""
+        return {group: estimates(measures) for group, measures in self.measures.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was measured. The first system is the one evaluated; `written` is what it says."""
+
+    systems: tuple[System, ...]
+    written: Written
+
+    def differences(self) -> dict[str, dict[str, Estimate]]:
+        """Return by how much the first system's measures on all items are above each other's."""
+        first, *others = self.systems
+        return {other.name: differences(first.measures["all"], other.measures["all"]) for other in others}
+
+
+def find_subject(adapter: str) -> Subject:
+    """Return what `--adapter` names: a directory, `starter`, or `none` for the base model.
+
+    A PEFT directory without our manifest, as training leaves it behind, has no calibration yet.
+    """
+    if adapter == "none":
+        return Subject(BASE, None, BASE, None)
+    directory = starter_adapter() if adapter == "starter" else Path(adapter)
+    if directory is None:
+        raise AdapterError("this installation came without a starter adapter")
+    if (directory / MANIFEST).is_file():
+        found = load_adapter(directory)
+        return Subject(found.version, directory, found.version, found.manifest.calibration)
+    if not (directory / WEIGHTS).is_file():
+        raise AdapterError(f"{directory} is no adapter: it has neither {MANIFEST} nor {WEIGHTS}")
+    return Subject(directory.name, directory, _content(directory), None)
+
+
+def read_items(
+    path: Path, split: str | None, without_tiers: Collection[str] = (), limit: int | None = None
+) -> list[ReviewItem]:
+    """Return the items of `split`, or all, at most `limit`; raises DataError if none is left."""
+    wanted = (
+        item
+        for item in read_review_items(path)
+        if split in (None, item.split) and item.tier not in without_tiers
+    )
+    items = list(islice(wanted, limit))
+    if not items:
+        raise DataError(f"{path}, split: no item is marked {split!r}" if split else f"{path}: no items")
+    return items
+
+
+def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progress) -> Evaluation:
+    """Score the plan's items with each subject and baseline, write the first one's messages, and measure."""
+    systems: list[System] = []
+    written = Written(())
+    for number, subject in enumerate(plan.subjects):
+        with closing(open_runner(subject.directory)) as runner:
+            cache = ScoreCache(plan.out / _scores_file(number), _scorer(runner, subject), fresh=plan.fresh)
+            items, speed = score_items(runner, plan.items, cache, new_progress)
+            systems.append(_system(plan, subject.name, items, subject.calibration, speed))
+            if number == 0:
+                written = _say(plan, runner, systems[0].spoken, new_progress)
+    systems += [_system(plan, name, items, None) for name, items in _baselines(plan)]
+    return Evaluation(tuple(systems), written)
+
+
+def _system(
+    plan: Plan,
+    name: str,
+    items: Sequence[ScoredItem],
+    calibration: Calibration | None,
+    speed: Speed = Speed(),  # noqa: B008 - frozen
+) -> System:
+    spoken = speak(items, calibration)
+    measures = measure(spoken, plan.samples, plan.seed)
+    return System(name, spoken, measures, speed, fit_calibration(spoken.table))
+
+
+def _say(plan: Plan, runner: Runner, spoken: Spoken, new_progress: NewProgress) -> Written:
+    if not plan.write:
+        return unwritten(spoken)
+    return write_remarks(runner, spoken, plan.language, new_progress)
+
+
+def _baselines(plan: Plan) -> list[tuple[str, list[ScoredItem]]]:
+    if not plan.train:
+        return []
+    return [
+        ("majority", majority(plan.train, plan.items)),
+        ("linear", linear(plan.train, plan.items, plan.seed)),
+    ]
+
+
+def _scores_file(number: int) -> str:
+    return "scores.jsonl" if number == 0 else "scores-base.jsonl"
+
+
+def _scorer(runner: Runner, subject: Subject) -> str:
+    return f"{type(runner).__name__} {runner.base_model} {subject.identity}"
+
+
+def _content(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        path = directory / name
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return f"{directory.name}-{digest.hexdigest()[:12]}"

@@ -1,0 +1,173 @@
+"""An evaluation as files: metrics.json and predictions.jsonl for programs, report.md for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from engine.scores import Calibration
+from training.bootstrap import Estimate
+from training.evaluate import Evaluation, System
+from training.measures import ALL, source_sizes
+from training.plots import Plot
+from training.scoring import Speed, Written
+
+MEASURES = {
+    "item_auc": "item AUC (finding against clean)",
+    "item_ap": "item average precision",
+    "recall90": "recall with 90 % of clean items silent",
+    "line_auc": "line AUC",
+    "line_ap": "line average precision",
+    "top1": "right line first",
+    "top1_random": "right line first, drawn at random",
+    "top1_category": "right line and category first",
+    "precision": "precision (line and category)",
+    "recall": "recall (line and category)",
+    "f1": "F1 (line and category)",
+    "precision_within1": "precision, line within 1",
+    "recall_within1": "recall, line within 1",
+    "f1_within1": "F1, line within 1",
+    "silent_clean": "clean items left silent",
+    "false_alarms_per_clean_item": "false alarms a clean item",
+    "recall_items": "items with findings spoken about",
+    "findings_per_item": "findings an item",
+    "line_ece": "line ECE",
+    "item_ece": "item ECE",
+    "line_brier": "line Brier score",
+}
+"""Measure -> what it is called in the report, in the report's order."""
+
+_BY_SOURCE = ("item_auc", "line_auc", "top1", "top1_random", "top1_category", "recall90")
+
+
+def write_metrics(path: Path, evaluation: Evaluation, about: Mapping[str, object]) -> None:
+    """Write every number of `evaluation` as JSON; `about` says what it was measured on."""
+    document = {
+        "format": 1,
+        "about": dict(about),
+        "sizes": {
+            name: {"findings": found, "clean": clean}
+            for name, (found, clean) in source_sizes(evaluation.systems[0].spoken.items).items()
+        },
+        "systems": {system.name: _system(system) for system in evaluation.systems},
+        "differences": {
+            name: {measure: asdict(value) for measure, value in values.items()}
+            for name, values in evaluation.differences().items()
+        },
+        "writing": _writing(evaluation.written),
+    }
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write a calibration as it stands in an adapter's manifest."""
+    path.write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def write_predictions(path: Path, evaluation: Evaluation) -> None:
+    """Write a line an item: its id, its finding probability, and the findings that would be reported."""
+    spoken = evaluation.systems[0].spoken
+    scores = spoken.item_probabilities
+    with path.open("w", encoding="utf-8") as file:
+        for scored, score, remarks in zip(spoken.items, scores, evaluation.written.remarks, strict=True):
+            findings = [asdict(remark) for remark in remarks]
+            row = {"id": scored.item.id, "score": round(float(score), 6), "findings": findings}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def report_text(evaluation: Evaluation, about: Mapping[str, object], plots: Sequence[Plot], note: str) -> str:
+    """Return the report as Markdown; `note` stands in for plots that could not be drawn."""
+    first = evaluation.systems[0]
+    parts = [
+        f"# Evaluation of {first.name}",
+        "\n".join(f"- {name}: {value}" for name, value in about.items()),
+        "## All items",
+        "Value, and the 95 % interval of a bootstrap over items.",
+        _measure_table(evaluation.systems),
+        *_difference_part(evaluation),
+        "## By source",
+        *(f"### {system.name}\n\n{_source_table(system)}" for system in evaluation.systems),
+        "## Running",
+        _running_table(evaluation),
+        "## Plots",
+        "\n\n".join(f"![{plot.title}]({plot.file})" for plot in plots) or note,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _system(system: System) -> dict[str, object]:
+    groups = {
+        group: {measure: asdict(value) for measure, value in values.items()}
+        for group, values in system.estimates().items()
+    }
+    return {"groups": groups, "scoring": _speed(system.scoring)}
+
+
+def _writing(written: Written) -> dict[str, object]:
+    return {
+        "replies": dict(written.replies),
+        "valid_share": written.valid_share,
+        "speed": _speed(written.speed),
+    }
+
+
+def _speed(speed: Speed) -> dict[str, float]:
+    return {**asdict(speed), "tokens_per_second": speed.tokens_per_second}
+
+
+def _measure_table(systems: Sequence[System]) -> str:
+    columns = [system.estimates()[ALL] for system in systems]
+    rows = ([title, *(_shown(column[name]) for column in columns)] for name, title in MEASURES.items())
+    return _table(["measure", *(system.name for system in systems)], rows)
+
+
+def _difference_part(evaluation: Evaluation) -> list[str]:
+    columns = evaluation.differences()
+    if not columns:
+        return []
+    first = evaluation.systems[0].name
+    rows = ([title, *(_shown(c[name], "+") for c in columns.values())] for name, title in MEASURES.items())
+    return ["## Differences", _table(["measure", *(f"{first} - {name}" for name in columns)], rows)]
+
+
+def _source_table(system: System) -> str:
+    sizes = source_sizes(system.spoken.items)
+    rows = (
+        [group, *map(str, sizes[group]), *(_value(values[name]) for name in _BY_SOURCE)]
+        for group, values in system.estimates().items()
+    )
+    return _table(["source", "findings", "clean", *(MEASURES[name] for name in _BY_SOURCE)], rows)
+
+
+def _running_table(evaluation: Evaluation) -> str:
+    written = evaluation.written
+    valid = "-" if written.valid_share is None else f"{written.valid_share:.1%}"
+    stages = [(f"scoring, {system.name}", system.scoring) for system in evaluation.systems]
+    rows = [
+        [name, str(speed.requests), str(speed.tokens), f"{speed.tokens_per_second:.0f}"]
+        for name, speed in [*stages, ("writing", written.speed)]
+        if speed.requests
+    ]
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(written.replies.items())) or "none"
+    table = _table(["stage", "requests", "tokens", "tokens/s"], rows)
+    return f"{table}\n\nReplies: {counts}. Valid: {valid}."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _shown(estimate: Estimate, sign: str = "") -> str:
+    if estimate.value is None:
+        return "-"
+    value = f"{estimate.value:{sign}.3f}"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} ({estimate.low:{sign}.3f} to {estimate.high:{sign}.3f})"
+
+
+def _value(estimate: Estimate) -> str:
+    return "-" if estimate.value is None else f"{estimate.value:.3f}"
