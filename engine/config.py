@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, InputError
 from engine.findings import Severity
+from engine.git import Git
 from engine.wire import Language
 
 CONFIG_NAME = ".tenken.toml"
@@ -35,6 +36,14 @@ class ProjectConfig(BaseModel):
     severity: Severity = Field(default=Severity.INFO, description="Leave out findings below.")
     max_findings: int = Field(default=50, ge=1, le=1000, description="Keep the most certain ones.")
     fail_on: Severity | None = Field(default=None, description="Exit with 1 from this severity upwards.")
+
+
+def repository_root(folder: Path) -> Path:
+    """Return the top of the repository around `folder`, or `folder` itself where there is none."""
+    try:
+        return Git(folder).root
+    except InputError:
+        return folder
 
 
 def load_config(root: Path) -> ProjectConfig:

@@ -67,6 +67,20 @@ def review(
     return run.result(work)
 
 
+def review_without_model(request: ReviewRequest) -> Review | None:
+    """Return the whole review where the diff has no line to score, or None: then a runner is needed."""
+    work = plan_work(request, len)
+    if work.files:
+        return None
+    return Review(
+        verdict=verdict_of([]),
+        findings=(),
+        coverage=work.coverage(()),
+        language=request.language,
+        tool_version=tool_version(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """A line that deserves a message."""

@@ -1,0 +1,48 @@
+"""The README knows every setting, key, option, exit code and module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.config import ProjectConfig
+from engine.exits import ExitCode
+from engine.settings import EngineSettings
+from engine.wire import SkipReason
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", [f"ENGINE_{name.upper()}" for name in EngineSettings.model_fields])
+def test_every_machine_setting_is_documented(name: str) -> None:
+    """A setting nobody can read about does not exist."""
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("key", ProjectConfig.model_fields)
+def test_every_project_key_is_documented(key: str) -> None:
+    """So with the keys of .tenken.toml."""
+    assert f"`{key}`" in README
+
+
+@pytest.mark.parametrize("code", list(ExitCode))
+def test_every_exit_code_is_documented(code: ExitCode) -> None:
+    """The table has the code and its meaning, in the words of --help."""
+    assert f"| {code.value} | {code.meaning} |" in README
+
+
+def test_every_engine_module_is_on_the_map() -> None:
+    """The module map names each file and folder of the engine."""
+    for path in sorted((ROOT / "engine").iterdir()):
+        if path.suffix == ".py" and path.name != "__init__.py":
+            assert f"  {path.name}  " in README, path.name
+        elif (path / "__init__.py").exists():
+            assert f"  {path.name}/  " in README, path.name
+
+
+@pytest.mark.parametrize("reason", list(SkipReason))
+def test_every_skip_reason_is_documented(reason: SkipReason) -> None:
+    """Whoever reads a report can look up why a file was left out."""
+    assert f"`{reason.value}`" in README
