@@ -148,7 +148,7 @@ def _wrapped(text: Text, console: Console, width: int, indent: int = 0) -> Itera
 
 
 def _code(rows: list[Row], finding: Finding, console: Console, width: int, glyphs: _Glyphs) -> Iterator[Text]:
-    digits = len(str(finding.end_line + len(rows)))
+    digits = max(len(str(row.number or "")) for row in rows)
     room = max(8, width - digits - 7)
     codes = _coloured([row.text for row in rows], finding.path, room * _ROWS_OF_A_LINE)
     for row, code in zip(rows, codes, strict=True):

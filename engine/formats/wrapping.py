@@ -20,7 +20,7 @@ def breaks(text: str, width: int) -> list[int]:
     offsets, used = [], 0
     for unit in _UNIT.finditer(text):
         size = cell_len(unit.group().rstrip())
-        if used and used + size > width:
+        if used and size and used + size > width:
             offsets.append(unit.start())
             used = 0
         if size > width:

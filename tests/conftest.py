@@ -1,0 +1,37 @@
+"""The suite's options: goldens are compared, or written anew with --update-goldens and read before the commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-goldens", action="store_true", help="write the golden files instead of comparing")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a text with the golden file at a path; with --update-goldens, write it."""
+
+    def compare(path: Path, text: str) -> None:
+        if request.config.getoption("--update-goldens"):
+            path.write_text(text, encoding="utf-8", newline="")
+        assert path.read_bytes().decode("utf-8") == text
+
+    return compare
+
+
+@pytest.fixture
+def check_golden(golden: Callable[[Path, str], None]) -> Callable[[Path, object], None]:
+    """Compare a JSON value with the golden file at a path; with --update-goldens, write it."""
+
+    def check(path: Path, value: object) -> None:
+        golden(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    return check
