@@ -1,4 +1,4 @@
-"""The suite's options: goldens are compared, or written anew with --update-goldens and read before the commit."""
+"""The suite's options: goldens are compared, or written anew with --update-goldens and then read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATA = Path(__file__).parent / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-goldens", action="store_true", help="write the golden files instead of comparing")
+    parser.addoption("--update-goldens", action="store_true", help="write the golden files, don't compare")
 
 
 @pytest.fixture
