@@ -62,7 +62,7 @@ def silence_threshold(
     mass = np.cumsum(_weights(weights, len(scores))[:, order], axis=1)
     rank = np.minimum(np.floor(share * mass[:, -1]), mass[:, -1] - 1)
     limits: Floats = scores[order][(mass > rank[:, None]).argmax(1)]
-    return limits
+    return np.where(mass[:, -1] > 0, limits, np.nan)
 
 
 def recall_at_silence(

@@ -229,7 +229,7 @@ def _load_base(base_dir: Path, device: str | None, dtype: str | None) -> tuple[A
     if not (base_dir / "config.json").is_file():
         raise ModelError(f"{base_dir} is not a Hugging Face model directory: it has no config.json")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base_dir, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(base_dir, local_files_only=True, fix_mistral_regex=False)
         model = AutoModelForCausalLM.from_pretrained(
             base_dir, dtype=getattr(torch, dtype), attn_implementation="sdpa", local_files_only=True
         )
