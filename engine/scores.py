@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +27,11 @@ class Calibration(BaseModel):
         default=((0.0, 0.0), (1.0, 1.0)),
         description="(raw, calibrated) with raw rising and calibrated not falling; flat outside.",
     )
+    item_points: tuple[tuple[float, float], ...] = Field(
+        default=(),
+        description="(raw of the likeliest line, probability that the whole hunk has a finding); "
+        "empty: that of its likeliest line.",
+    )
     threshold: float = Field(
         default=0.5,
         ge=0,
@@ -40,22 +46,17 @@ class Calibration(BaseModel):
     def _points_are_monotone(self) -> Self:
         if not self.points:
             raise ValueError("points: at least one is needed")
-        for (raw, value), (next_raw, next_value) in zip(self.points, self.points[1:], strict=False):
-            if next_raw <= raw or next_value < value:
-                raise ValueError(f"points: ({next_raw}, {next_value}) after ({raw}, {value}) is not rising")
-        if any(not 0 <= number <= 1 for point in self.points for number in point):
-            raise ValueError("points: probabilities lie between 0 and 1")
+        _check_monotone("points", self.points)
+        _check_monotone("item_points", self.item_points)
         return self
 
     def calibrate(self, raw: float) -> float:
         """Return the calibrated probability for a raw one."""
-        index = bisect_right(self.points, raw, key=lambda point: point[0])
-        if index == 0:
-            return self.points[0][1]
-        if index == len(self.points):
-            return self.points[-1][1]
-        (raw_0, value_0), (raw_1, value_1) = self.points[index - 1 : index + 1]
-        return min(value_1, value_0 + (raw - raw_0) / (raw_1 - raw_0) * (value_1 - value_0))
+        return _interpolate(self.points, raw)
+
+    def calibrate_item(self, raw: float) -> float:
+        """Return the probability that a hunk has a finding, for the raw one of its likeliest line."""
+        return _interpolate(self.item_points or self.points, raw)
 
     def passes(self, score: LineScore) -> bool:
         """Tell whether a line deserves a message."""
@@ -82,6 +83,24 @@ def line_scores(
 def item_score(scores: Sequence[LineScore]) -> float:
     """Return the probability that something deserves a remark at all: that of the likeliest line."""
     return max((score.probability for score in scores), default=0.0)
+
+
+def _check_monotone(name: str, points: Sequence[tuple[float, float]]) -> None:
+    for (raw, value), (next_raw, next_value) in pairwise(points):
+        if next_raw <= raw or next_value < value:
+            raise ValueError(f"{name}: ({next_raw}, {next_value}) after ({raw}, {value}) is not rising")
+    if any(not 0 <= number <= 1 for point in points for number in point):
+        raise ValueError(f"{name}: probabilities lie between 0 and 1")
+
+
+def _interpolate(points: Sequence[tuple[float, float]], raw: float) -> float:
+    index = bisect_right(points, raw, key=lambda point: point[0])
+    if index == 0:
+        return points[0][1]
+    if index == len(points):
+        return points[-1][1]
+    (raw_0, value_0), (raw_1, value_1) = points[index - 1 : index + 1]
+    return min(value_1, value_0 + (raw - raw_0) / (raw_1 - raw_0) * (value_1 - value_0))
 
 
 def _line_score(line: int, row: Sequence[float], calibration: Calibration) -> LineScore:

@@ -30,29 +30,36 @@ class CrossFitted:
     """What calibrations that never saw an item say about it."""
 
     probabilities: Floats  # a line
+    item_probabilities: Floats
     thresholds: Floats  # an item
 
 
 def fit_calibration(table: LineTable, silent_share: float = 0.9) -> Calibration:
     """Return the better map, fitted on all lines, and the threshold that keeps clean items silent.
 
-    Without lines there is nothing to fit, and the identity is returned.
+    Items get a map of their own from their likeliest line: that one of many lines is bad is likelier than
+    that the likeliest is. Without lines there is nothing to fit, and the identity is returned.
     """
     if not len(table.raw):
         return Calibration()
-    return _with_threshold(_choose(table)(table.raw, table.has_remark.astype(float)), table, silent_share)
+    points = _fit_better(table.raw, table.has_remark, table.item)
+    items = np.arange(len(table.has_finding))
+    item_points = _fit_better(table.item_scores(table.raw), table.has_finding, items)
+    threshold = _threshold(points, table, silent_share)
+    return Calibration(points=points, item_points=item_points, threshold=threshold)
 
 
 def cross_fit(table: LineTable, silent_share: float = 0.9, folds: int = 5, seed: int = 0) -> CrossFitted:
-    """Return each line's probability and each item's threshold by a fit on the other folds' items."""
-    probabilities = np.zeros(len(table.raw))
-    thresholds = np.zeros(len(table.has_finding))
-    for held in _folds(len(table.has_finding), folds, seed):
+    """Return each line's and item's probability and each item's threshold by a fit on the other folds."""
+    probabilities, raw_items = np.zeros(len(table.raw)), table.item_scores(table.raw)
+    items, thresholds = np.zeros(len(raw_items)), np.zeros(len(raw_items))
+    for held in _folds(len(raw_items), folds, seed):
         calibration = fit_calibration(table.of_items(~held), silent_share)
         lines = held[table.item]
         probabilities[lines] = apply(calibration.points, table.raw[lines])
+        items[held] = apply(calibration.item_points or calibration.points, raw_items[held])
         thresholds[held] = calibration.threshold
-    return CrossFitted(probabilities, thresholds)
+    return CrossFitted(probabilities, items, thresholds)
 
 
 def isotonic(raw: Floats, labels: Floats) -> tuple[Point, ...]:
@@ -85,27 +92,31 @@ def apply(points: Sequence[Point], raw: Floats) -> Floats:
     return probabilities
 
 
-def _choose(table: LineTable) -> Fit:
-    """Return the map with the smaller Brier score on items it was not fitted on."""
-    return min((isotonic, platt), key=lambda fit: _held_out_brier(table, fit))
+def _fit_better(
+    raw: Floats, happened: npt.NDArray[np.bool_], item: npt.NDArray[np.intp]
+) -> tuple[Point, ...]:
+    """Return the fit of the map with the smaller Brier score on items it was not fitted on."""
+    labels = happened.astype(float)
+    better = min((isotonic, platt), key=lambda fit: _held_out_brier(raw, labels, item, fit))
+    return better(raw, labels)
 
 
-def _held_out_brier(table: LineTable, fit: Fit, folds: int = 5, seed: int = 1) -> float:
-    labels = table.has_remark.astype(float)
+def _held_out_brier(
+    raw: Floats, labels: Floats, item: npt.NDArray[np.intp], fit: Fit, folds: int = 5, seed: int = 1
+) -> float:
     said = np.full(len(labels), labels.mean())
-    for held in _folds(len(table.has_finding), folds, seed):
-        lines = held[table.item]
-        if not lines.all():
-            said[lines] = apply(fit(table.raw[~lines], labels[~lines]), table.raw[lines])
+    for held in _folds(int(item.max()) + 1, folds, seed):
+        rows = held[item]
+        if not rows.all():
+            said[rows] = apply(fit(raw[~rows], labels[~rows]), raw[rows])
     return float(brier(labels, said)[0])
 
 
-def _with_threshold(points: tuple[Point, ...], table: LineTable, silent_share: float) -> Calibration:
+def _threshold(points: tuple[Point, ...], table: LineTable, silent_share: float) -> float:
     items = table.item_scores(apply(points, table.raw))
     limit = float(silence_threshold(items[~table.has_finding], silent_share)[0])
     # A line speaks at the threshold itself, and the item at the limit is to stay silent.
-    threshold = 0.5 if np.isnan(limit) else min(1.0, nextafter(limit, 2.0))
-    return Calibration(points=points, threshold=threshold)
+    return 0.5 if np.isnan(limit) else min(1.0, nextafter(limit, 2.0))
 
 
 def _folds(items: int, folds: int, seed: int) -> Iterator[npt.NDArray[np.bool_]]:

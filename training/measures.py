@@ -31,12 +31,8 @@ class Spoken:
     items: tuple[ScoredItem, ...]
     table: LineTable
     probabilities: Floats  # a line, calibrated
+    item_probabilities: Floats  # that an item has a finding, calibrated
     passes: npt.NDArray[np.bool_]  # a line
-
-    @property
-    def item_probabilities(self) -> Floats:
-        """The probability that an item has a finding: that of its likeliest line."""
-        return self.table.item_scores(self.probabilities)
 
 
 def speak(items: Sequence[ScoredItem], calibration: Calibration | None) -> Spoken:
@@ -45,10 +41,12 @@ def speak(items: Sequence[ScoredItem], calibration: Calibration | None) -> Spoke
     if calibration is None:
         fitted = cross_fit(table)
         passes = fitted.probabilities >= fitted.thresholds[table.item]
-        return Spoken(tuple(items), table, fitted.probabilities, passes)
+        return Spoken(tuple(items), table, fitted.probabilities, fitted.item_probabilities, passes)
     scores = [score for item in items for score in item.scores(calibration)]
     passes = np.array([calibration.passes(score) for score in scores], dtype=bool)
-    return Spoken(tuple(items), table, apply(calibration.points, table.raw), passes)
+    said = apply(calibration.points, table.raw)
+    likely = apply(calibration.item_points or calibration.points, table.item_scores(table.raw))
+    return Spoken(tuple(items), table, said, likely, passes)
 
 
 def family(source: str) -> str:
@@ -85,7 +83,13 @@ def differences(ours: Measures, theirs: Measures) -> dict[str, Estimate]:
 def _part(spoken: Spoken, mask: npt.NDArray[np.bool_]) -> Spoken:
     items = tuple(scored for scored, chosen in zip(spoken.items, mask, strict=True) if chosen)
     lines = mask[spoken.table.item]
-    return Spoken(items, spoken.table.of_items(mask), spoken.probabilities[lines], spoken.passes[lines])
+    return Spoken(
+        items,
+        spoken.table.of_items(mask),
+        spoken.probabilities[lines],
+        spoken.item_probabilities[mask],
+        spoken.passes[lines],
+    )
 
 
 def _measure(spoken: Spoken, weights: Floats) -> Measures:

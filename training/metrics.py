@@ -83,7 +83,7 @@ def brier(labels: npt.ArrayLike, probabilities: npt.ArrayLike, weights: Floats |
 
 
 def ece(
-    labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 15, weights: Floats | None = None
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 10, weights: Floats | None = None
 ) -> Floats:
     """Return the expected calibration error over bins of equal mass; the bins are those of all data."""
     gaps = np.asarray(labels, dtype=float) - np.asarray(probabilities, dtype=float)
@@ -101,7 +101,7 @@ class ReliabilityBin:
     count: int
 
 
-def reliability(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 15) -> list[ReliabilityBin]:
+def reliability(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 10) -> list[ReliabilityBin]:
     """Return at most `bins` bins of equal mass, by rising probability."""
     truth, said = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
     return [

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import MissingExtra
 from training.evaluate import System
-from training.measures import ALL
+from training.measures import ALL, Spoken
 from training.metrics import precision_recall_curve, reliability, roc_curve
 
 
@@ -29,7 +29,7 @@ def draw_plots(systems: Sequence[System], out: Path) -> list[Plot]:
         raise MissingExtra("matplotlib", "train") from error
     drawn = []
     for title, name, draw in (
-        ("Reliability of the line probabilities", "reliability.png", _reliability),
+        ("Reliability of line and item probabilities", "reliability.png", _reliability),
         ("Items and lines, ROC", "roc.png", _roc),
         ("Items and lines, precision over recall", "precision_recall.png", _precision_recall),
         ("By source", "sources.png", _sources),
@@ -43,14 +43,20 @@ def draw_plots(systems: Sequence[System], out: Path) -> list[Plot]:
 
 
 def _reliability(figure: Any, systems: Sequence[System]) -> None:
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for system in systems:
-        bins = reliability(system.spoken.table.has_remark, system.spoken.probabilities)
-        said, observed = [b.predicted for b in bins], [b.observed for b in bins]
-        axes.plot(said, observed, marker="o", markersize=3, label=system.name)
-    axes.set(xlabel="said", ylabel="observed", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend()
+    for axes, level in zip(figure.subplots(1, 2), ("lines", "items"), strict=True):
+        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        for system in systems:
+            bins = reliability(*_said(system.spoken, level))
+            said, observed = [b.predicted for b in bins], [b.observed for b in bins]
+            axes.plot(said, observed, marker="o", markersize=3, label=system.name)
+        axes.set(title=level, xlabel="said", ylabel="observed", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.legend()
+
+
+def _said(spoken: Spoken, level: str) -> tuple[Any, Any]:
+    if level == "lines":
+        return spoken.table.has_remark, spoken.probabilities
+    return spoken.table.has_finding, spoken.item_probabilities
 
 
 def _roc(figure: Any, systems: Sequence[System]) -> None:

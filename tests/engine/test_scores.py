@@ -75,3 +75,14 @@ def test_wrong_number_of_labels_is_refused() -> None:
     """Rows over other labels are an error, not a shifted category."""
     with pytest.raises(ValueError, match="7 label probabilities"):
         line_scores([1], [[0.5] + [0.1] * 6], Calibration())
+
+
+def test_items_have_a_map_of_their_own() -> None:
+    """Where item points are given they are read for hunks only; without them the lines' map holds."""
+    lines = ((0.0, 0.0), (1.0, 0.5))
+    assert Calibration(points=lines).calibrate_item(0.5) == 0.25
+    both = Calibration(points=lines, item_points=((0.0, 0.2), (1.0, 1.0)))
+    assert both.calibrate(0.5) == 0.25
+    assert both.calibrate_item(0.5) == pytest.approx(0.6)
+    with pytest.raises(ValidationError, match="item_points"):
+        Calibration(item_points=((0.5, 0.5), (0.2, 0.6)))

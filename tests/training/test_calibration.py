@@ -100,6 +100,14 @@ def test_cross_fitting_never_uses_an_items_own_labels() -> None:
     assert ours[~mine].tolist() != theirs[~mine].tolist()
 
 
+def test_items_are_calibrated_apart_from_lines() -> None:
+    """That some line of ten is bad is likelier than that the likeliest is, and items are told so."""
+    table = overconfident(600)
+    fitted = cross_fit(table)
+    calibrated = ece(table.has_finding, fitted.item_probabilities)[0]
+    assert calibrated < 0.05 < ece(table.has_finding, table.item_scores(fitted.probabilities))[0]
+
+
 def test_nothing_to_fit_gives_the_identity() -> None:
     """No lines, or a single item, are no reason to fail."""
     empty = table_of(np.empty(0), np.empty(0), 1)
