@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
+from engine.exits import ExitCode
 from training.cli import evaluate
 
 SUBCOMMANDS = (evaluate,)
@@ -22,13 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except InputError as error:
-        return _fail(str(error), 2)
+        return _fail(str(error), ExitCode.USAGE)
     except EngineError as error:
-        return _fail(str(error), 3)
+        return _fail(str(error), ExitCode.ENGINE)
     except ModuleNotFoundError as error:
-        return _fail(str(MissingExtra(error.name or "a module", "train")), 3)
+        return _fail(str(MissingExtra(error.name or "a module", "train")), ExitCode.ENGINE)
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", ExitCode.INTERRUPTED)
 
 
 def _parser() -> argparse.ArgumentParser:

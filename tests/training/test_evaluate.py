@@ -271,6 +271,15 @@ def test_exit_codes(
     assert reason in capsys.readouterr().err
 
 
+def test_the_torch_runner_needs_its_base(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error says which option is missing."""
+    arguments = ["--data", str(data), "--adapter", "none", "--out", str(tmp_path), "--runner", "torch"]
+    assert command.main(["evaluate", *arguments]) == 2
+    assert "--base-dir" in capsys.readouterr().err
+
+
 def test_a_peft_directory_has_no_calibration_and_is_known_by_its_content(tmp_path: Path) -> None:
     """Without a manifest the weights' hash tells two adapters of one name apart."""
     weights = tmp_path / "adapter_model.safetensors"

@@ -112,7 +112,11 @@ def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
 
 
 def _open_llama(adapter: Path | None) -> Runner:
-    raise MissingExtra("xllamacpp", "cpu")
+    from engine.adapters import load_adapter
+    from engine.opening import open_runner
+    from engine.settings import load_settings
+
+    return open_runner(load_settings(), load_adapter(adapter) if adapter else None)
 
 
 def _about(arguments: argparse.Namespace, items: int) -> dict[str, object]:
