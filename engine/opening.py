@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.adapters import Adapter, load_adapter, starter_adapter
-from engine.errors import AdapterError, MissingExtra
+from engine.errors import AdapterError
+from engine.models import base_model
 from engine.runners import Runner
+from engine.runners.llama import LlamaOptions, LlamaRunner
 from engine.scores import Calibration
 from engine.settings import EngineSettings
 
@@ -39,4 +41,16 @@ def calibration_of(adapter: Adapter | None) -> Calibration:
 
 def open_runner(settings: EngineSettings, adapter: Adapter | None) -> Runner:
     """Return the embedded runner. Raises MissingExtra, ModelError or AdapterError."""
-    raise MissingExtra("xllamacpp", "cpu")
+    model = base_model(settings.cache_dir, settings.model_path)
+    if adapter and model.sha256 and adapter.manifest.base_sha256 != model.sha256:
+        raise AdapterError(f"{adapter.path} is made for {adapter.manifest.base_model}, not for {model.name}")
+    tasks = {task: adapter.path for task in adapter.manifest.tasks} if adapter else {}
+    options = LlamaOptions(
+        score_adapter=tasks.get("score"),
+        write_adapter=tasks.get("write"),
+        adapter=adapter.version if adapter else "",
+        threads=settings.threads,
+        context=settings.context,
+        cache=settings.cache_dir,
+    )
+    return LlamaRunner(model, options)

@@ -1,0 +1,214 @@
+"""The embedded runner: llama.cpp on the CPU, GGUF base model, LoRA by request.
+
+A chunk is scored by requests that grow block by block, one after the other: all but the new block comes
+from the prefix cache, so together they cost about what one pass over the whole text would. The same cache
+brings back what chunks share at their beginning, and a chunk's prompt when its lines are written about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from typing import Any
+
+from engine.cache import default_cache
+from engine.cpus import available_cpus
+from engine.errors import AdapterError, RunnerError
+from engine.lora_files import cached_lora
+from engine.models import BaseModel
+from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
+from engine.runners.llama_server import Completion, LlamaServer, ServerOptions
+
+_BOS = 2
+_TOKENIZED_TEXTS = 65536
+_LABEL_BIAS = 1000.0  # lifts the labels above the rest of the vocabulary, all by the same
+_GUIDANCE = {"x-guidance": {"whitespace_flexible": False}}
+_PROBE = " fix bug test docs"
+
+Answer = tuple[int, Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaOptions:
+    """How the model is run."""
+
+    score_adapter: Path | None = None  # PEFT directories; may be the same
+    write_adapter: Path | None = None
+    adapter: str = ""  # name for the review; else the directories' names
+    threads: int | None = None  # None: what the cgroup and the scheduler allow
+    context: int = 4096  # tokens of one request
+    slots: int = 2  # replies written at once
+    cache_mib: int = 192  # for prompts that wait to be written about; 18 KiB a token
+    cache: Path | None = None  # directory for converted adapters
+
+
+class LlamaRunner:
+    """A Runner on llama.cpp."""
+
+    def __init__(self, model: BaseModel, options: LlamaOptions = LlamaOptions()) -> None:
+        self.base_model = model.name
+        self.adapter = options.adapter or "+".join(path.name for path in _distinct(options))
+        self._options = options
+        self._adapters = _distinct(options)
+        self._server = _open(model, options, self._adapters)
+        self._tokens = lru_cache(_TOKENIZED_TEXTS)(self._server.tokenize)
+        for adapter in self._adapters:
+            self._prove_effect(adapter)
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of `text`, no BOS counted."""
+        return len(self._tokens(text)) if text else 0
+
+    def score(
+        self,
+        requests: Sequence[ScoreRequest],
+        labels: Sequence[str],
+        cancellation: Cancellation,
+        on_tokens: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[tuple[int, Scores]]:
+        """Yield (index of the request, scores) in order; stops within a prompt when cancelled."""
+        ids = self._label_ids(labels)
+        for index, request in enumerate(requests):
+            scores = self._score(request, ids, cancellation.event.is_set, on_tokens)
+            if scores is None:
+                return
+            yield index, scores
+
+    def write(self, requests: Sequence[WriteRequest], cancellation: Cancellation) -> Iterator[Answer]:
+        """Yield (index of the request, greedy reply) as they are ready; stops within one when cancelled."""
+        lanes = list(_lanes(requests))
+        answers: SimpleQueue[Answer | None] = SimpleQueue()
+        abandoned = Event()
+
+        def stopped() -> bool:
+            return cancellation.cancelled or abandoned.is_set()
+
+        def run(lane: Sequence[int]) -> None:
+            try:
+                for index in lane:
+                    if (reply := self._write(requests[index], stopped)) is not None:
+                        answers.put((index, reply))
+            finally:
+                answers.put(None)
+
+        with ThreadPoolExecutor(self._options.slots) as pool:
+            running = [pool.submit(run, lane) for lane in lanes]
+            try:
+                for _ in lanes:
+                    yield from iter(answers.get, None)
+            finally:
+                abandoned.set()
+            for lane in running:
+                lane.result()
+
+    def close(self) -> None:
+        """Free the model. Idempotent."""
+        self._server.close()
+
+    def _score(
+        self,
+        request: ScoreRequest,
+        labels: Sequence[int],
+        stopped: Callable[[], bool],
+        on_tokens: Callable[[int], None],
+    ) -> Scores | None:
+        tokens = [_BOS, *self._tokens(request.prompt)]
+        rows, read, cached = [], 0, 0
+        for number, block in enumerate(request.blocks):
+            tokens.extend(self._tokens(block))
+            made = self._read_labels(tokens, labels, self._options.score_adapter, stopped)
+            if made is None:
+                return None
+            rows.append(tuple(made.probabilities[label] for label in labels))
+            cached += made.cached_tokens if number == 0 else 0
+            on_tokens(len(tokens) - read)
+            read = len(tokens)
+        return Scores(tuple(rows), prompt_tokens=read, cached_tokens=cached)
+
+    def _read_labels(
+        self, tokens: Sequence[int], labels: Sequence[int], adapter: Path | None, stopped: Callable[[], bool]
+    ) -> Completion | None:
+        """The distribution over `labels` after `tokens`.
+
+        A bias that is the same for all labels makes them the most probable tokens and leaves their ratios
+        as they were, so the top of the list is exactly what was asked for, whatever the model would say.
+        """
+        count = len(labels)
+        body = self._body(tokens, adapter) | {
+            "n_predict": 1,
+            "n_probs": count,
+            "post_sampling_probs": True,
+            "samplers": ["top_k"],
+            "top_k": count,
+            "logit_bias": [[label, _LABEL_BIAS] for label in labels],
+        }
+        made = self._server.complete(body, stopped)
+        if made is not None and not set(labels) <= made.probabilities.keys():
+            raise RunnerError("llama.cpp returned no probability for some labels")
+        return made
+
+    def _write(self, request: WriteRequest, stopped: Callable[[], bool]) -> Reply | None:
+        tokens = [_BOS, *self._tokens(request.prompt), *self._tokens(request.suffix)]
+        body = self._body(tokens, self._options.write_adapter) | {
+            "n_predict": request.max_tokens,
+            "temperature": 0,
+            "json_schema": _GUIDANCE | request.schema,
+        }
+        made = self._server.complete(body, stopped)
+        if made is None:
+            return None
+        return Reply(made.text, made.truncated, made.tokens, made.prompt_tokens, made.cached_tokens)
+
+    def _body(self, tokens: Sequence[int], adapter: Path | None) -> dict[str, Any]:
+        # Every adapter is named with its scale. A request that leaves them out goes on with the prompt
+        # cache of the adapter before it, and is answered wrongly.
+        scales = [{"id": i, "scale": float(path == adapter)} for i, path in enumerate(self._adapters)]
+        return {"prompt": list(tokens), "lora": scales, "cache_prompt": True}
+
+    def _label_ids(self, labels: Sequence[str]) -> list[int]:
+        ids = [self._tokens(label) for label in labels]
+        split = [label for label, tokens in zip(labels, ids, strict=True) if len(tokens) != 1]
+        if split:
+            raise RunnerError(f"the labels {split} are not single tokens of {self.base_model}")
+        return [tokens[0] for tokens in ids]
+
+    def _prove_effect(self, adapter: Path) -> None:
+        tokens = list(self._tokens(_PROBE))
+        found = [self._read_labels([_BOS, *tokens], tokens, path, lambda: False) for path in (None, adapter)]
+        without, with_it = (made.probabilities if made else {} for made in found)
+        if without == with_it:
+            raise AdapterError(f"{adapter} has no effect on {self.base_model}: made for another base model?")
+
+
+def _open(model: BaseModel, options: LlamaOptions, adapters: Sequence[Path]) -> LlamaServer:
+    cache = options.cache or default_cache()
+    # Prompts are kept by their tokens alone: one adapter must not be given what another one read.
+    shared = options.score_adapter == options.write_adapter
+    return LlamaServer(
+        ServerOptions(
+            model=model.path,
+            adapters=tuple(cached_lora(path, cache) for path in adapters),
+            threads=options.threads or available_cpus(),
+            context=options.context,
+            slots=options.slots,
+            cache_mib=options.cache_mib if shared else 0,
+        )
+    )
+
+
+def _distinct(options: LlamaOptions) -> tuple[Path, ...]:
+    given = (options.score_adapter, options.write_adapter)
+    return tuple(dict.fromkeys(path for path in given if path is not None))
+
+
+def _lanes(requests: Sequence[WriteRequest]) -> Iterable[list[int]]:
+    """Indices by prompt: what shares one is written in turn, in the slot where the prompt was read."""
+    lanes: dict[str, list[int]] = {}
+    for index, request in enumerate(requests):
+        lanes.setdefault(request.prompt, []).append(index)
+    return lanes.values()
