@@ -1,0 +1,149 @@
+"""Loads a base model with a fresh LoRA adapter on it: Unsloth, or transformers and PEFT.
+
+Unsloth patches transformers, PEFT and TRL when it is imported, so it comes first and a process that trained with
+it should end afterwards. Only local directories are loaded; the hub is switched off for the process.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import MissingExtra, ModelError
+from engine.finetune.settings import Backend, FinetuneSettings
+
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""Gemma's seven projections of a layer, all trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A PEFT model ready to train, and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    backend: Backend
+
+
+def go_offline() -> None:
+    """Forbid every hub access and statistics upload of the libraries imported after this call."""
+    os.environ.update(
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        UNSLOTH_DISABLE_STATISTICS="1",
+        TOKENIZERS_PARALLELISM="false",
+    )
+
+
+def choose_backend(wanted: Backend) -> Backend:
+    """Return Unsloth or TRL. AUTO takes Unsloth where it imports on this machine.
+
+    Raises MissingExtra if Unsloth was asked for and cannot be imported.
+    """
+    if wanted is Backend.TRL:
+        return Backend.TRL
+    go_offline()
+    try:
+        import unsloth  # noqa: F401 - must come before trl, transformers and peft
+    except (ImportError, NotImplementedError, RuntimeError) as error:
+        if wanted is Backend.UNSLOTH:
+            raise MissingExtra("unsloth", "unsloth") from error
+        return Backend.TRL
+    return Backend.UNSLOTH
+
+
+def load(base: Path, settings: FinetuneSettings) -> Loaded:
+    """Load `base`, a local Hugging Face directory, and put a LoRA adapter on all its projections.
+
+    Raises ModelError if the directory holds no model, MissingExtra if a library is not installed.
+    """
+    go_offline()
+    if not (base / "config.json").is_file():
+        raise ModelError(f"{base} is no model directory: config.json is missing")
+    backend = choose_backend(settings.backend)
+    return _load_unsloth(base, settings) if backend is Backend.UNSLOTH else _load_peft(base, settings)
+
+
+def _load_unsloth(base: Path, settings: FinetuneSettings) -> Loaded:
+    from unsloth import FastLanguageModel
+
+    model, tokenizer = FastLanguageModel.from_pretrained(
+        str(base),
+        max_seq_length=settings.max_length,
+        load_in_4bit=settings.load_in_4bit,
+        local_files_only=True,
+    )
+    model = FastLanguageModel.get_peft_model(
+        model,
+        r=settings.rank,
+        lora_alpha=settings.alpha or 2 * settings.rank,
+        lora_dropout=settings.dropout,
+        bias="none",
+        target_modules=list(LINEAR),
+        use_gradient_checkpointing="unsloth" if settings.gradient_checkpointing else False,
+        random_state=settings.seed,
+    )
+    return Loaded(model, tokenizer, Backend.UNSLOTH)
+
+
+def _load_peft(base: Path, settings: FinetuneSettings) -> Loaded:
+    try:
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    except ImportError as error:
+        raise MissingExtra(error.name or "peft", "train") from error
+
+    set_seed(settings.seed)
+    model = AutoModelForCausalLM.from_pretrained(
+        base,
+        dtype=torch.bfloat16 if _has_bf16() else torch.float32,
+        attn_implementation="sdpa",
+        **_quantized(settings),
+    )
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha or 2 * settings.rank,
+        lora_dropout=settings.dropout,
+        target_modules=list(LINEAR),
+        task_type="CAUSAL_LM",
+    )
+    # The warning about a regex of other tokenizers is silenced by answering it.
+    tokenizer = AutoTokenizer.from_pretrained(base, fix_mistral_regex=False)
+    trained = get_peft_model(model, config)
+    if settings.compile_layers:
+        _compile_layers(trained)
+    return Loaded(trained, tokenizer, Backend.TRL)
+
+
+def _compile_layers(model: Any) -> None:
+    """Compile layer by layer: all layers share two graphs, so it takes as long as compiling two of them."""
+    model.enable_input_require_grads()  # else the first layer's input differs, and is compiled again
+    base = model.get_base_model()
+    for layer in getattr(base, base.base_model_prefix).layers:
+        layer.compile(dynamic=True)
+
+
+def _has_bf16() -> bool:
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def _quantized(settings: FinetuneSettings) -> dict[str, object]:
+    if not settings.load_in_4bit:
+        return {}
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    }

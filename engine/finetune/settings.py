@@ -1,0 +1,77 @@
+"""Everything that decides a training run. Recorded in the adapter's manifest as it was used."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Backend(StrEnum):
+    """Which libraries load and train the model."""
+
+    AUTO = "auto"  # Unsloth where it is installed and supports the device, else TRL and PEFT
+    UNSLOTH = "unsloth"
+    TRL = "trl"
+
+
+class FinetuneSettings(BaseModel):
+    """Settings of one run, from a TOML file or the command line; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: Backend = Backend.AUTO
+    rank: int = Field(default=16, ge=1, le=256, description="LoRA rank r.")
+    alpha: float | None = Field(default=None, gt=0, description="LoRA alpha; 2 x rank if not given.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="On the input of each LoRA pair.")
+    learning_rate: float = Field(default=5e-4, gt=0, le=0.1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=30, ge=0)
+    epochs: float = Field(default=3.0, gt=0, le=100)
+    max_steps: int = Field(default=-1, ge=-1, description="Ends the run early; -1 for no limit.")
+    max_seconds: float = Field(
+        default=0, ge=0, description="Ends the run early, adapter saved; 0 for no limit."
+    )
+    batch_tokens: int = Field(default=16384, ge=64, description="Padded tokens a step, over all rows of it.")
+    accumulation: int = Field(default=1, ge=1, description="Micro-batches a step; each holds batch_tokens.")
+    max_length: int = Field(
+        default=1536, ge=16, description="Longer rows are dropped and counted, never cut."
+    )
+    load_in_4bit: bool = False
+    gradient_checkpointing: bool = False
+    compile_layers: bool = Field(
+        default=False,
+        description="Fuse each layer's kernels; a minute to start, pays off for long runs on a GPU.",
+    )
+    validation_share: float = Field(
+        default=0.0, ge=0, lt=0.5, description="Taken from the rows if none are given."
+    )
+    eval_steps: int = Field(default=100, ge=1, description="Steps between validations and checkpoints.")
+    patience: int = Field(
+        default=0, ge=0, description="Validations without gain before stopping; 0 for never."
+    )
+    seed: int = 0
+
+
+def load_settings(path: Path) -> FinetuneSettings:
+    """Return the settings in a TOML file.
+
+    Raises ConfigError naming the file and the key where a key is unknown or a value does not fit.
+    """
+    import tomllib
+
+    from pydantic import ValidationError
+
+    from engine.errors import ConfigError
+
+    try:
+        return FinetuneSettings.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {key}: {first['msg']}") from error

@@ -1,0 +1,162 @@
+"""Review items -> training rows, by the prompts and replies that the engine itself uses.
+
+Two kinds come out. A score row trains the label of every commentable line at once; a write row trains the reply
+about one line. Lines without a finding also give write rows whose reply is "nothing to say", the writer's way out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from engine import prompts
+from engine.chunks import Chunk
+from engine.diffs import DiffLine, LineKind
+from engine.finetune.rows import Block, LabelRow, Row, TextRow
+from engine.findings import Category
+from engine.replies import (
+    MESSAGE_LENGTH,
+    SUGGESTION_LENGTH,
+    ParsedReply,
+    canonical_reply,
+    clean_message,
+    dedent_suggestion,
+)
+from engine.wire import Language
+from training.records import ReviewFinding, ReviewItem
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleSettings:
+    """How items become rows. Shares are of the rows they would be added to."""
+
+    tasks: frozenset[str] = frozenset({"score", "write"})
+    passes: int = 1  # times each item is used; from the second on as a random crop
+    crop_share: float = 0.5  # of items in each pass after the first
+    write_share: float = 1.0  # of the findings that give a write row in each pass after the first
+    nothing_share: float = 0.15  # write rows with nothing to say, for each with a message
+    japanese_share: float = 0.3  # of write rows whose finding has a Japanese message
+    score_weight: float = 1.0
+    write_weight: float = 0.2
+    seed: int = 0
+
+
+def example_rows(items: Sequence[ReviewItem], settings: ExampleSettings) -> Iterator[Row]:
+    """Yield the rows of all passes. Deterministic under `settings.seed`."""
+    rng = random.Random(settings.seed)
+    for number in range(settings.passes):
+        for item in items:
+            chunk = item.to_chunk()
+            if number and rng.random() < settings.crop_share:
+                chunk = crop(chunk, rng)
+            if "score" in settings.tasks:
+                yield from score_row(item, chunk, settings.score_weight)
+            if "write" in settings.tasks and (number == 0 or rng.random() < settings.write_share):
+                yield from write_rows(item, chunk, rng, settings)
+
+
+def score_row(item: ReviewItem, chunk: Chunk, weight: float = 1.0) -> Iterator[LabelRow]:
+    """Yield the row that trains a label for each commentable line; none if no line is commentable."""
+    found = findings_by_line(item)
+    blocks = tuple(
+        Block(
+            text=text,
+            label=_label(found.get(line.new_number or 0, ())),
+        )
+        for text, line in zip(prompts.score_blocks(chunk), chunk.commentable, strict=True)
+    )
+    if blocks:
+        yield LabelRow(prompt=prompts.review_prompt(chunk), blocks=blocks, weight=weight)
+
+
+def write_rows(
+    item: ReviewItem, chunk: Chunk, rng: random.Random, settings: ExampleSettings
+) -> Iterator[TextRow]:
+    """Yield a row for each finding on a commentable line, and some with nothing to say."""
+    by_line = findings_by_line(item)
+    for line in chunk.commentable:
+        findings = by_line.get(line.new_number or 0, ())
+        for finding in findings:
+            language = _language_for(finding, rng, settings)
+            yield _write_row(
+                chunk, line, finding.category, language, _reply(finding, line, language), settings
+            )
+        if not findings and rng.random() < settings.nothing_share * _finding_rate(item, chunk):
+            yield _write_row(chunk, line, rng.choice(list(Category)), Language.EN, None, settings)
+
+
+def crop(chunk: Chunk, rng: random.Random) -> Chunk:
+    """Return the chunk without some lines at its start and end: at least half of it is left."""
+    spare = len(chunk.lines) // 2
+    start = rng.randint(0, spare)
+    end = len(chunk.lines) - rng.randint(0, spare - start)
+    return replace(chunk, lines=chunk.lines[start:end])
+
+
+def findings_by_line(item: ReviewItem) -> dict[int, tuple[ReviewFinding, ...]]:
+    """Return the findings of each line of the new file, the most severe first."""
+    lines: dict[int, list[ReviewFinding]] = {}
+    for finding in item.findings:
+        lines.setdefault(finding.line, []).append(finding)
+    return {n: tuple(sorted(found, key=lambda f: -f.severity.rank)) for n, found in lines.items()}
+
+
+def count_anchored(items: Iterable[ReviewItem]) -> tuple[int, int]:
+    """Return (findings on a commentable line, findings elsewhere, which train nothing)."""
+    on = off = 0
+    for item in items:
+        lines = {line.new_number for line in item.to_chunk().commentable}
+        on += sum(finding.line in lines for finding in item.findings)
+        off += sum(finding.line not in lines for finding in item.findings)
+    return on, off
+
+
+def _label(findings: Sequence[ReviewFinding]) -> str:
+    return prompts.CATEGORY_LABELS[findings[0].category] if findings else prompts.NO_FINDING
+
+
+def _finding_rate(item: ReviewItem, chunk: Chunk) -> float:
+    """Spread the nothing-rows over all lines so that their number follows that of the findings."""
+    return max(len(item.findings), 1) / max(sum(line.kind is LineKind.ADDED for line in chunk.lines), 1)
+
+
+def _language_for(finding: ReviewFinding, rng: random.Random, settings: ExampleSettings) -> Language:
+    japanese = finding.message_ja is not None and rng.random() < settings.japanese_share
+    return Language.JA if japanese else Language.EN
+
+
+def _reply(finding: ReviewFinding, line: DiffLine, language: Language) -> ParsedReply:
+    message = finding.message_ja if language is Language.JA and finding.message_ja else finding.message
+    suggestion = None if finding.suggestion is None else dedent_suggestion(finding.suggestion, line.text)
+    return ParsedReply(finding.severity, shorten(message), fitting(suggestion))
+
+
+def shorten(message: str) -> str:
+    """Return the message, cut at the last sentence that fits the reply, or at the last word."""
+    text = clean_message(message)
+    if len(text) <= MESSAGE_LENGTH:
+        return text
+    head = text[:MESSAGE_LENGTH]
+    stop = max(head.rfind(". "), head.rfind("。"))
+    return head[: stop + 1] if stop > 0 else head.rsplit(" ", 1)[0]
+
+
+def fitting(suggestion: str | None) -> str | None:
+    """Return the suggestion, or None where it is too long for a reply: half a replacement is worse than none."""
+    return suggestion if suggestion and len(suggestion) <= SUGGESTION_LENGTH else None
+
+
+def _write_row(
+    chunk: Chunk,
+    line: DiffLine,
+    category: Category,
+    language: Language,
+    reply: ParsedReply | None,
+    settings: ExampleSettings,
+) -> TextRow:
+    suffix = prompts.write_suffix(chunk, line, category, language)
+    prompt = prompts.review_prompt(chunk)
+    return TextRow(
+        prompt=prompt, suffix=suffix, completion=canonical_reply(reply), weight=settings.write_weight
+    )
