@@ -6,14 +6,14 @@ Every added line that is not blank is commentable in exactly one chunk, or `left
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 
 from engine import prompts
 from engine.cuts import pieces
 from engine.diffs import Chunk, DiffLine, FileDiff, Hunk, LineKind
-from engine.enclosing import Outline
+from engine.enclosing import Outline, Span
 
 __all__ = ["MAX_ROWS", "Chunk", "chunk_file", "left_out"]
 
@@ -62,16 +62,11 @@ def left_out(file: FileDiff, chunks: Iterable[Chunk]) -> tuple[DiffLine, ...]:
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: DiffLine  # as it is shown
-    cost: int
-    block: int = 0  # cost of its score block, 0 if it has none
-
-    @property
-    def as_context(self) -> _Row:
-        return _Row(replace(self.line, kind=LineKind.CONTEXT), self.cost)
+    cost: int  # its score block included
 
 
 class _Meter:
-    """Measures rows once each, by rendering them with the prompt builder."""
+    """Measures by rendering with the prompt builder: a hunk at once, its rows only where it must be cut."""
 
     def __init__(self, path: str, language: str, count_tokens: Callable[[str], int], budget: int) -> None:
         self._path, self._language, self._count = path, language, count_tokens
@@ -82,11 +77,25 @@ class _Meter:
     def chunk(self, lines: Iterable[DiffLine]) -> Chunk:
         return Chunk(self._path, self._language, tuple(lines))
 
+    def whole(self, lines: Sequence[DiffLine]) -> int | None:
+        """Return what `lines` cost together, or None if that is plainly more than there is room for."""
+        if sum(len(line.text) for line in lines) > self._longest:
+            return None
+        chunk = self.chunk(lines)
+        blocks = prompts.score_blocks(chunk)
+        # Blocks are tokenized one by one, which may take a token more at each seam.
+        return (
+            self._count(prompts.review_prompt(chunk))
+            - self._shell
+            + self._count("".join(blocks))
+            + len(blocks)
+        )
+
     def row(self, line: DiffLine) -> _Row | None:
         """Return `line` as it is shown, cut if it is too long; None if there is no room for even that."""
         if len(line.text) <= self._longest:
             row = self._measured(line)
-            if row.cost + row.block <= (self.room if line.is_commentable else self.room // 4):
+            if row.cost <= (self.room if line.is_commentable else self.room // 4):
                 return row
         kind = LineKind.CONTEXT if line.kind is LineKind.ADDED else line.kind
         cut = f"{line.text[:40].rstrip()} ... ({len(line.text)} characters, not shown)"
@@ -97,7 +106,7 @@ class _Meter:
         chunk = self.chunk((line,))
         cost = self._count(prompts.review_prompt(chunk)) - self._shell + _ROW_SLACK
         block = sum(self._count(block) + _BLOCK_SLACK for block in prompts.score_blocks(chunk))
-        return _Row(line, cost, block)
+        return _Row(line, cost + block)
 
 
 class _Chunker:
@@ -105,70 +114,79 @@ class _Chunker:
 
     def __init__(self, file: FileDiff, meter: _Meter, max_rows: int, source: str | None) -> None:
         self._meter, self._max_rows, self._hunks = meter, max_rows, file.hunks
-        self._context: dict[int, _Row] = {}
-        self._rows = [self._measured(hunk) for hunk in file.hunks]
-        self._source = _matching_lines(source, file.hunks)
+        self._context: dict[int, _Row | None] = {}
+        self._shown = {
+            line.new_number: line for hunk in file.hunks for line in hunk.lines if line.new_number is not None
+        }
+        self._source = _matching_lines(source, self._shown)
         self._outline = Outline(self._source, meter.chunk(()).language)
 
     def chunks(self) -> Iterator[Chunk]:
-        for hunk, rows in zip(self._hunks, self._rows, strict=True):
-            for start, end in self._ranges(rows):
-                core = rows[start:end]
-                if any(row.block for row in core):
-                    yield self._meter.chunk(row.line for row in self._surrounded(core, hunk))
+        for hunk in self._hunks:
+            for lines, cost in self._pieces(hunk):
+                if any(line.is_commentable for line in lines):
+                    above, below = self._surroundings(lines, hunk, self._meter.room - cost)
+                    yield self._meter.chunk((*above, *lines, *below))
 
-    def _measured(self, hunk: Hunk) -> list[_Row]:
+    def _pieces(self, hunk: Hunk) -> Iterator[tuple[Sequence[DiffLine], int]]:
+        """Yield the lines of each chunk of `hunk` and what they cost."""
+        if len(hunk.lines) <= self._max_rows:
+            cost = self._meter.whole(hunk.lines)
+            if cost is not None and cost <= self._meter.room:
+                yield hunk.lines, cost
+                return
         rows = [row for line in hunk.lines if (row := self._meter.row(line))]
-        for row in rows:
-            if row.line.new_number is not None:
-                self._context[row.line.new_number] = row.as_context
-        return rows
+        lines, costs = [row.line for row in rows], [row.cost for row in rows]
+        room, length = self._meter.room * 7 // 8, max(1, self._max_rows - 2 * _OVERLAP)
+        for start, end in pieces(lines, costs, room, length):
+            yield lines[start:end], sum(costs[start:end])
 
-    def _ranges(self, rows: Sequence[_Row]) -> Iterable[tuple[int, int]]:
-        room, costs = self._meter.room, [row.cost + row.block for row in rows]
-        if len(rows) <= self._max_rows and sum(costs) <= room:
-            return ((0, len(rows)),)
-        lines = [row.line for row in rows]
-        return pieces(lines, costs, room * 7 // 8, max(1, self._max_rows - 2 * _OVERLAP))
-
-    def _surrounded(self, core: Sequence[_Row], hunk: Hunk) -> list[_Row]:
-        """Return `core` between as many rows of context as fit, the most telling ones first."""
-        numbers = [row.line.new_number for row in core if row.line.new_number is not None]
+    def _surroundings(
+        self, core: Sequence[DiffLine], hunk: Hunk, room: int
+    ) -> tuple[list[DiffLine], list[DiffLine]]:
+        """Return the context above and below `core`: the most telling lines first, while they fit."""
+        numbers = [line.new_number for line in core if line.new_number is not None]
         first, last = numbers[0], numbers[-1]
-        near = range(max(hunk.new_start, first - _OVERLAP), min(hunk.new_end, last + 1 + _OVERLAP))
-        added = [row.line.new_number for row in core if row.block and row.line.new_number is not None]
-        span = self._outline.enclosing(added[0], added[-1]) if self._source else None
-        start, end = (
-            (min(span.start, near.start), max(span.end + 1, near.stop)) if span else (near.start, near.stop)
-        )
-        header = range(span.start, min(span.body, span.start + _HEADER_ROWS, first)) if span else range(0)
+        start, end = max(hunk.new_start, first - _OVERLAP), min(hunk.new_end, last + 1 + _OVERLAP)
+        header = range(0)
+        if span := self._enclosing(core):
+            start, end = min(span.start, start), max(span.end + 1, end)
+            header = range(span.start, min(span.body, span.start + _HEADER_ROWS, first))
         up, down = range(first - 1, start - 1, -1), range(last + 1, end)
         wanted = chain(up[:_OVERLAP], down[:_OVERLAP], header, up[_OVERLAP:], down[_OVERLAP:])
-        taken = self._fitting(wanted, core)
+        taken = self._fitting(wanted, room - _GAP_COST, self._max_rows - len(core) - 1)
         above = [taken[number] for number in sorted(taken) if number < first]
-        below = [taken[number] for number in sorted(taken) if number > last]
-        return [*_with_gap_marked(above, first), *core, *below]
+        return list(_with_gap_marked(above, first)), [
+            taken[number] for number in sorted(taken) if number > last
+        ]
 
-    def _fitting(self, wanted: Iterable[int], core: Sequence[_Row]) -> dict[int, _Row]:
-        """Return context rows in the order of `wanted` until one does not fit, a gap's mark counted in."""
-        room = self._meter.room - sum(row.cost + row.block for row in core) - _GAP_COST
-        taken: dict[int, _Row] = {}
+    def _enclosing(self, core: Sequence[DiffLine]) -> Span | None:
+        if not self._source:
+            return None
+        added = [line.new_number for line in core if line.is_commentable and line.new_number is not None]
+        return self._outline.enclosing(added[0], added[-1])
+
+    def _fitting(self, wanted: Iterable[int], room: int, rows: int) -> dict[int, DiffLine]:
+        """Return context lines in the order of `wanted` until one does not fit."""
+        taken: dict[int, DiffLine] = {}
         for number in wanted:
             if number in taken:
                 continue
             row = self._context_row(number)
-            if row is None or row.cost > room or len(core) + len(taken) + 1 >= self._max_rows:
+            if row is None or row.cost > room or len(taken) >= rows:
                 break
-            taken[number] = row
+            taken[number] = row.line
             room -= row.cost
         return taken
 
     def _context_row(self, number: int) -> _Row | None:
-        if number not in self._context and number <= len(self._source):
-            line = DiffLine(LineKind.CONTEXT, self._source[number - 1], self._old_number(number), number)
-            if row := self._meter.row(line):
-                self._context[number] = row
-        return self._context.get(number)
+        """Return the line with this number as context, None if it is not known or too long even when cut."""
+        if number not in self._context:
+            line = self._shown.get(number)
+            if line is None and number <= len(self._source):
+                line = DiffLine(LineKind.CONTEXT, self._source[number - 1], self._old_number(number), number)
+            self._context[number] = self._meter.row(replace(line, kind=LineKind.CONTEXT)) if line else None
+        return self._context[number]
 
     def _old_number(self, number: int) -> int:
         """Return the old number of a line outside all hunks."""
@@ -178,21 +196,17 @@ class _Chunker:
         return number + self._hunks[index - 1].old_end - self._hunks[index - 1].new_end
 
 
-def _with_gap_marked(above: Sequence[_Row], first: int) -> Iterator[_Row]:
-    """Yield the rows with a row `...` wherever lines between them and `first` are not shown."""
-    ends = [*(row.line.new_number or 0 for row in above), first]
-    for row, (number, following) in zip(above, pairwise(ends), strict=True):
-        yield row
+def _with_gap_marked(above: Sequence[DiffLine], first: int) -> Iterator[DiffLine]:
+    """Yield the lines with one `...` wherever some between them and `first` are not shown."""
+    ends = [*(line.new_number or 0 for line in above), first]
+    for line, (number, following) in zip(above, pairwise(ends), strict=True):
+        yield line
         if following > number + 1:
-            yield _Row(DiffLine(LineKind.CONTEXT, "...", None, number + 1), _GAP_COST)
+            yield DiffLine(LineKind.CONTEXT, "...", None, number + 1)
 
 
-def _matching_lines(source: str | None, hunks: Iterable[Hunk]) -> list[str]:
+def _matching_lines(source: str | None, shown: Mapping[int, DiffLine]) -> list[str]:
     """Return the lines of `source`, or none where it is not the text that the diff leads to."""
-    if source is None:
-        return []
-    lines = [line.removesuffix("\r") for line in source.split("\n")]
-    for line in chain.from_iterable(hunk.lines for hunk in hunks):
-        if line.new_number is not None and lines[line.new_number - 1 : line.new_number] != [line.text]:
-            return []
-    return lines
+    lines = [line.removesuffix("\r") for line in source.split("\n")] if source else []
+    matches = all(lines[number - 1 : number] == [line.text] for number, line in shown.items())
+    return lines if matches else []
