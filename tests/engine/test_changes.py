@@ -312,16 +312,17 @@ def test_a_bare_repository_has_commits(repository: Repository, tmp_path: Path) -
 
 
 def test_sparse_checkouts_and_big_files_are_bounded(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
+    repository: Repository,
 ) -> None:
-    """Files outside a sparse checkout are unchanged, and sources above the limit are left out."""
+    """Files outside a sparse checkout are unchanged; big and binary files have no source."""
     (repository.root / "far").mkdir()
     (repository.root / "far/a.py").write_text("1\n")
     repository.commit(a="1\n")
     repository.git("sparse-checkout", "set", "--no-cone", "/*.py")
-    repository.write(a="x" * 3_000_000 + "\n", b="small\n")
+    repository.write(a="x" * 3_000_000 + "\n", b="small\n", c="binary\0\n")
+    repository.git("add", "c.py")
     change = working_tree(repository.root)
-    assert files_of(change).keys() == {"a.py", "b.py"}
+    assert files_of(change).keys() == {"a.py", "b.py", "c.py"}
     assert change.sources == {"b.py": "small\n"}
 
 
