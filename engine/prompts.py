@@ -43,10 +43,11 @@ class PromptContext:
     description: str = ""
 
 
-def review_prompt(chunk: Chunk, context: PromptContext = PromptContext()) -> str:  # noqa: B008 - frozen
+def review_prompt(chunk: Chunk, context: PromptContext = PromptContext()) -> str:
     """Return the prompt that shows `chunk`, up to where the model's turn begins. No BOS."""
     rows = "\n".join(_rows(chunk))
-    return f"{_USER}{_shared(context)}Review this change to {defuse(chunk.path)} ({chunk.language}).\n{rows}{_MODEL}"
+    subject = f"Review this change to {defuse(chunk.path)} ({chunk.language})."
+    return f"{_USER}{_shared(context)}{subject}\n{rows}{_MODEL}"
 
 
 def score_blocks(chunk: Chunk) -> tuple[str, ...]:
