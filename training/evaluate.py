@@ -98,7 +98,7 @@ def find_subject(adapter: str) -> Subject:
         raise AdapterError("this installation came without a starter adapter")
     if (directory / MANIFEST).is_file():
         found = load_adapter(directory)
-        return Subject(found.version, directory, found.version, found.manifest.calibration)
+        return Subject(found.version, directory, _content(directory), found.manifest.calibration)
     if not (directory / WEIGHTS).is_file():
         raise AdapterError(f"{directory} is no adapter: it has neither {MANIFEST} nor {WEIGHTS}")
     return Subject(directory.name, directory, _content(directory), None)

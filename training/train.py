@@ -1,0 +1,105 @@
+"""Data files -> a trained adapter, by `engine.finetune`. Decides what trains and what only validates."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from engine.errors import ConfigError, DataError
+from engine.finetune.routine import TrainingRun, finetune
+from engine.finetune.rows import Row, read_rows
+from engine.finetune.settings import FinetuneSettings
+from training.examples import ExampleSettings, example_rows
+from training.records import read_review_items
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One training: the settings file's two tables, the data, and where things are."""
+
+    data: Sequence[Path]
+    base: Path  # Hugging Face directory
+    out: Path
+    settings: FinetuneSettings
+    examples: ExampleSettings
+    validation: Path | None = None
+
+
+def train(
+    plan: Plan,
+    *,
+    resume: bool = False,
+    on_log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
+) -> TrainingRun:
+    """Train on all data files and return the run. Raises DataError naming file, line and field."""
+    rows, held_out = read_training_rows(plan.data, plan.examples)
+    if plan.validation is not None:
+        held_out = [row for part in read_training_rows([plan.validation], plan.examples) for row in part]
+    plan.out.mkdir(parents=True, exist_ok=True)
+    return finetune(plan.base, rows, held_out, plan.settings, plan.out, resume=resume, on_log=on_log)
+
+
+def read_training_rows(paths: Sequence[Path], examples: ExampleSettings) -> tuple[list[Row], list[Row]]:
+    """Return (rows to train on, rows to validate with) of all files.
+
+    Prompt/completion rows all train. Review items train unless they are marked `dev`, whose line scores
+    validate, or `test`, which are left alone.
+    """
+    rows: list[Row] = []
+    held_out: list[Row] = []
+    for path in paths:
+        if not is_review_data(path):
+            rows += read_rows(path)
+            continue
+        items = list(read_review_items(path))
+        rows += example_rows([item for item in items if item.split in (None, "train")], examples)
+        only_scores = replace(examples, tasks=frozenset({"score"}), passes=1)
+        held_out += example_rows([item for item in items if item.split == "dev"], only_scores)
+    return rows, held_out
+
+
+def is_review_data(path: Path) -> bool:
+    """Tell by the first row whether a file holds review items; raises DataError if it holds neither kind."""
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8") as file
+        ):
+            first: Any = json.loads(next((line for line in file if line.strip()), "null"))
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}, line 1: {error}") from error
+    if isinstance(first, dict) and ("diff" in first or "prompt" in first):
+        return "diff" in first
+    raise DataError(f"{path}, line 1: neither a review item (`diff`) nor a training row (`prompt`)")
+
+
+def load_plan_settings(path: Path) -> tuple[FinetuneSettings, ExampleSettings]:
+    """Return the settings of a TOML file: FinetuneSettings, and its table `examples` for review data.
+
+    Raises ConfigError naming the file and the key.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    examples = table.pop("examples", {})
+    try:
+        unknown = set(examples) - {field.name for field in fields(ExampleSettings)}
+        if unknown:
+            raise ConfigError(f"{path}: examples.{min(unknown)}: unknown key")
+        return FinetuneSettings.model_validate(table), TypeAdapter(ExampleSettings).validate_python(examples)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        ) from error
