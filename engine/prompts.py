@@ -46,7 +46,8 @@ class PromptContext:
 def review_prompt(chunk: Chunk, context: PromptContext = PromptContext()) -> str:
     """Return the prompt that shows `chunk`, up to where the model's turn begins. No BOS."""
     rows = "\n".join(_rows(chunk))
-    subject = f"Review this change to {defuse(chunk.path)} ({chunk.language})."
+    path = defuse(" ".join(chunk.path.split()))  # a path may hold line ends, a prompt line may not
+    subject = f"Review this change to {path} ({chunk.language})."
     return f"{_USER}{_shared(context)}{subject}\n{rows}{_MODEL}"
 
 

@@ -88,5 +88,5 @@ def percent(confidence: float) -> str:
 
 
 def confidence_phrase(confidence: float, language: Language) -> str:
-    """Return e.g. `87% sure`."""
-    return TEXTS[language].confidence.format(percent=percent(confidence))
+    """Return e.g. `87% sure`; at most 99, since a model is never certain."""
+    return TEXTS[language].confidence.format(percent=percent(min(0.99, confidence)))
