@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import evaluate, sft
+from training.cli import evaluate, pack, sft
 
-SUBCOMMANDS = (sft, evaluate)
+SUBCOMMANDS = (sft, evaluate, pack)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

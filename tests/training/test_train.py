@@ -1,0 +1,98 @@
+"""`tenken-train sft` up to the trainer: what is read, what trains, and what bad input says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ConfigError, DataError
+from training.__main__ import main
+from training.examples import ExampleSettings
+from training.train import is_review_data, load_plan_settings, read_training_rows
+
+DIFF = "@@ -0,0 +1,2 @@\n+x = eval(y)\n+print(x)"
+FINDING = {"line": 1, "category": "security", "severity": "major", "message": "Do not evaluate input."}
+
+
+def _items(path: Path, splits: list[str | None]) -> Path:
+    rows = [
+        {
+            "id": str(n),
+            "diff": DIFF,
+            "path": "a.py",
+            "language": "python",
+            "findings": [FINDING],
+            "split": split,
+        }
+        for n, split in enumerate(splits)
+    ]
+    text = "".join(json.dumps({k: v for k, v in row.items() if v is not None}) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def test_review_items_train_by_their_split(tmp_path: Path) -> None:
+    """Unmarked and train items train, dev items validate with their line scores alone, test items do nothing."""
+    data = _items(tmp_path / "items.jsonl.gz", [None, "train", "dev", "test"])
+    rows, held_out = read_training_rows([data], ExampleSettings(nothing_share=0))
+    assert [row.kind for row in rows] == ["labels", "text", "labels", "text"]
+    assert [row.kind for row in held_out] == ["labels"]
+
+
+def test_files_of_both_kinds_mix(tmp_path: Path) -> None:
+    """Prompt/completion rows are told apart from review items by their first row, blank lines or not."""
+    plain = tmp_path / "rows.jsonl"
+    plain.write_text('\n{"prompt": "a", "completion": "b"}\n')
+    items = _items(tmp_path / "items.jsonl", ["train"])
+    assert (is_review_data(plain), is_review_data(items)) == (False, True)
+    rows, _ = read_training_rows([plain, items], ExampleSettings(tasks=frozenset({"score"})))
+    assert [row.kind for row in rows] == ["text", "labels"]
+
+
+@pytest.mark.parametrize("text", ["", "[]\n", '{"text": "x"}\n', "{broken\n"])
+def test_data_of_neither_kind_is_refused(tmp_path: Path, text: str) -> None:
+    """The error names the file and its first line."""
+    path = tmp_path / "what.jsonl"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"what\.jsonl, line 1"):
+        is_review_data(path)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("rank = 0", "rank"),
+        ("ranks = 8", "ranks"),
+        ("[examples]\npasses = 'many'", "passes"),
+        ("[examples]\npases = 2", r"examples\.pases"),
+        ("rank =", "Invalid value"),
+    ],
+)
+def test_settings_errors_name_the_key(tmp_path: Path, toml: str, said: str) -> None:
+    """A wrong value and an unknown key are errors with file and key, in both tables."""
+    path = tmp_path / "s.toml"
+    path.write_text(toml)
+    with pytest.raises(ConfigError, match=said):
+        load_plan_settings(path)
+
+
+def test_the_starter_settings_load() -> None:
+    """What the package says about the starter's training is a valid settings file."""
+    settings, examples = load_plan_settings(Path(__file__).parents[2] / "training" / "starter.toml")
+    assert (settings.rank, examples.passes) == (32, 7)
+
+
+def test_bad_data_ends_the_command_with_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message says file, line and field; nothing is trained."""
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
+    base = tmp_path / "base"
+    code = main(["sft", "--data", str(data), "--out", str(tmp_path / "out"), "--base-dir", str(base)])
+    assert code == 2
+    assert "rows.jsonl" in (error := capsys.readouterr().err)
+    assert "completion" in error

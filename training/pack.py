@@ -1,0 +1,113 @@
+"""A training run and its evaluation -> an adapter directory that the engine loads. The last step.
+
+The weights are copied as they are. What the evaluation measured goes into the manifest: the calibration and
+the threshold, which decide what a reader sees, and the scores, which tell how far to trust it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from engine.adapters import CARD, CONFIG, WEIGHTS, Adapter, Manifest, write_manifest
+from engine.errors import DataError
+from engine.scores import Calibration
+from engine.wire import Language
+
+GEMMA_LICENCE = "Gemma Terms of Use (ai.google.dev/gemma/terms)"
+Model = TypeVar("Model", bound=BaseModel)
+_SHIPPED = ("item_auc", "line_auc", "top1", "top1_category", "recall90", "line_ece", "item_ece")
+
+
+class RunRecord(BaseModel):
+    """What packing needs of `run.json`, which the training routine writes last."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    base_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    dtype: str
+    data_fingerprint: str
+    settings: dict[str, JsonValue]
+    versions: dict[str, str]
+
+
+def pack(
+    run: Path,
+    evaluation: Path,
+    card: Path,
+    out: Path,
+    *,
+    name: str,
+    base_model: str = "google/gemma-3-270m",
+    languages: Sequence[Language] = (Language.EN,),
+    licence: str = GEMMA_LICENCE,
+) -> Adapter:
+    """Write `out` from `run` (of `tenken-train sft`) and `evaluation` (of `tenken-train evaluate`).
+
+    Raises DataError naming the file and the field, and AdapterError if what was written does not load.
+    """
+    record = _parse(RunRecord, run / "run.json")
+    calibration = _parse(Calibration, evaluation / "calibration.json")
+    scores = _scores(evaluation / "metrics.json")
+    out.mkdir(parents=True, exist_ok=True)
+    for source, target in (
+        (run / "adapter" / CONFIG, CONFIG),
+        (run / "adapter" / WEIGHTS, WEIGHTS),
+        (card, CARD),
+    ):
+        _copy(source, out / target)
+    return write_manifest(
+        out,
+        Manifest(
+            name=name,
+            base_model=base_model,
+            base_sha256=record.base_sha256,
+            dtype=record.dtype,
+            rank=int(_json(out / CONFIG)["r"]),
+            data_fingerprint=record.data_fingerprint,
+            settings=record.settings,
+            versions=record.versions,
+            seed=int(str(record.settings.get("seed", 0))),
+            scores=scores,
+            calibration=calibration,
+            languages=tuple(languages),
+            licence=licence,
+        ),
+    )
+
+
+def _scores(path: Path) -> dict[str, float]:
+    """The main measures of the evaluated adapter on all items, and the share of valid replies."""
+    document = _json(path)
+    first = next(iter(document["systems"].values()))
+    measures = first["groups"]["all"]
+    found = {name: measures[name]["value"] for name in _SHIPPED}
+    found["valid_replies"] = document["writing"]["valid_share"]
+    return {name: round(float(value), 4) for name, value in found.items() if value is not None}
+
+
+def _parse(model: type[Model], path: Path) -> Model:
+    try:
+        return model.model_validate(_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror}") from error
