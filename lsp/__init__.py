@@ -1,0 +1,1 @@
+"""The language server: findings as diagnostics. Not in this version yet."""
