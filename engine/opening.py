@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.adapters import Adapter, load_adapter, starter_adapter
 from engine.errors import AdapterError
-from engine.models import base_model
+from engine.models import BaseModel, base_model
 from engine.runners import Runner
 from engine.runners.llama import LlamaOptions, LlamaRunner
 from engine.scores import Calibration
@@ -45,10 +45,22 @@ def open_runner(settings: EngineSettings, adapter: Adapter | None) -> Runner:
     if adapter and model.sha256 and adapter.manifest.base_sha256 != model.sha256:
         raise AdapterError(f"{adapter.path} is made for {adapter.manifest.base_model}, not for {model.name}")
     tasks = {task: adapter.path for task in adapter.manifest.tasks} if adapter else {}
+    return _llama(settings, model, tasks.get("score"), tasks.get("write"), adapter.version if adapter else "")
+
+
+def open_unpacked(settings: EngineSettings, directory: Path) -> Runner:
+    """Return the embedded runner with a PEFT directory that has no manifest yet: to measure it for one."""
+    model = base_model(settings.cache_dir, settings.model_path)
+    return _llama(settings, model, directory, directory, directory.name)
+
+
+def _llama(
+    settings: EngineSettings, model: BaseModel, score: Path | None, write: Path | None, name: str
+) -> Runner:
     options = LlamaOptions(
-        score_adapter=tasks.get("score"),
-        write_adapter=tasks.get("write"),
-        adapter=adapter.version if adapter else "",
+        score_adapter=score,
+        write_adapter=write,
+        adapter=name,
         threads=settings.threads,
         context=settings.context,
         cache=settings.cache_dir,

@@ -112,10 +112,12 @@ def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
 
 
 def _open_llama(adapter: Path | None) -> Runner:
-    from engine.adapters import load_adapter
-    from engine.opening import open_runner
+    from engine.adapters import MANIFEST, load_adapter
+    from engine.opening import open_runner, open_unpacked
     from engine.settings import load_settings
 
+    if adapter is not None and not (adapter / MANIFEST).is_file():
+        return open_unpacked(load_settings(), adapter)
     return open_runner(load_settings(), load_adapter(adapter) if adapter else None)
 
 
