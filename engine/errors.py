@@ -4,12 +4,18 @@ TenkenError
 ├── InputError            what the user gave cannot be used; names the field, file or line
 │   ├── DiffError         not a diff that can be parsed (carries the line number)
 │   ├── ConfigError       `.tenken.toml` or a settings file (carries the key)
-│   └── DataError         a data file's line does not fit its format (carries file, line and field)
+│   ├── DataError         a data file's line does not fit its format (carries file, line and field)
+│   ├── UnknownAdapter    no adapter of that version in the project
+│   └── AdapterConflict   the adapter's state does not allow what was asked for
 └── EngineError           the engine cannot do its work
     ├── MissingExtra      an optional dependency is not installed; says which extra brings it
     ├── ModelError        base model missing, damaged or not storable
     ├── AdapterError      adapter missing, damaged, of another base, or without effect
-    └── RunnerError       the runner failed while scoring or writing
+    ├── RunnerError       the runner failed while scoring or writing
+    ├── StoreError        the database cannot be opened, read or written
+    ├── QueueFull         too many reviews are open (carries the seconds to wait)
+    ├── Unreachable       a remote engine does not answer, or not as an engine would
+    └── AccessRefused     a remote engine does not accept the token, or not for what was asked
 
 The command line turns InputError into exit code 2 and EngineError into exit code 3.
 """
@@ -42,6 +48,14 @@ class DataError(InputError):
     """A line of a data file does not fit its format."""
 
 
+class UnknownAdapter(InputError):
+    """There is no adapter of that version in the project."""
+
+
+class AdapterConflict(InputError):
+    """The adapter's state does not allow what was asked for."""
+
+
 class EngineError(TenkenError):
     """The engine cannot do its work."""
 
@@ -65,3 +79,23 @@ class AdapterError(EngineError):
 
 class RunnerError(EngineError):
     """The runner failed while scoring or writing."""
+
+
+class StoreError(EngineError):
+    """The database cannot be opened, read or written."""
+
+
+class QueueFull(EngineError):
+    """Too many reviews are open; the next is welcome in `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"too many reviews are open; try again in {retry_after} s")
+
+
+class Unreachable(EngineError):
+    """A remote engine does not answer, or not as an engine would."""
+
+
+class AccessRefused(EngineError):
+    """A remote engine does not accept the token, or not for what was asked."""

@@ -64,6 +64,11 @@ def lora_to_gguf(adapter: Path, out: Path) -> None:
     _write(out, alpha, _renamed(adapter, tensors, rank))
 
 
+def check_config(adapter: Path) -> None:
+    """Raise AdapterError unless the configuration in `adapter` is of a plain LoRA."""
+    _scaling(adapter)
+
+
 def _scaling(adapter: Path) -> tuple[int, float]:
     """The rank, and the alpha that llama.cpp divides by it."""
     try:

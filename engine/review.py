@@ -9,7 +9,7 @@ finding that was shown early may be pushed out later. The Review that is returne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -52,13 +52,17 @@ def review(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_finding: Callable[[Finding], None] = lambda finding: None,
     cancellation: Cancellation | None = None,
+    suppressed: Collection[str] = (),
 ) -> Review:
     """Review `request.diff` and return all that was found and covered.
 
-    Cancelled, it returns what is done, marked partial. Raises DiffError for text that is no diff and
-    RunnerError where the model fails. Both callbacks run on the caller's thread.
+    A finding whose fingerprint is in `suppressed` is counted and not written. Cancelled, it returns what is
+    done, marked partial. Raises DiffError for text that is no diff and RunnerError where the model fails.
+    Both callbacks run on the caller's thread.
     """
-    run = _Run(request, runner, calibration, cancellation or Cancellation(), on_progress, on_finding)
+    run = _Run(
+        request, runner, calibration, cancellation or Cancellation(), on_progress, on_finding, suppressed
+    )
     with run.timed("total"):
         work = plan_work(request, runner.count_tokens)
         pieces = iter(work.pieces)
@@ -104,6 +108,7 @@ class _Run:
         cancellation: Cancellation,
         on_progress: Callable[[Progress], None],
         on_finding: Callable[[Finding], None],
+        suppressed: Collection[str],
     ) -> None:
         self.runner = runner
         self.calibration = calibration
@@ -112,6 +117,7 @@ class _Run:
         self.on_progress = on_progress
         self.on_finding = on_finding
         self.shortlist = Shortlist(request.severity, request.max_findings)
+        self.suppressed = frozenset(suppressed)
         self.malformed = 0
         self.truncated = 0
         self.tokens_read = 0
@@ -135,7 +141,7 @@ class _Run:
 
     def write(self, scored: Sequence[_Scored]) -> None:
         """Have the candidates written about and keep what comes of it."""
-        wanted = [c for _, candidates in scored for c in candidates if self._has_room(c)]
+        wanted = [c for _, candidates in scored for c in candidates if self._is_wanted(c)]
         answered = set()
         with self.timed("write"):
             requests = [self._write_request(candidate) for candidate in wanted]
@@ -186,8 +192,9 @@ class _Run:
             if self.calibration.passes(score):
                 yield _Candidate(piece, line, score)
 
-    def _has_room(self, candidate: _Candidate) -> bool:
-        if self.shortlist.has_room(candidate.score.probability):
+    def _is_wanted(self, candidate: _Candidate) -> bool:
+        dismissed = _fingerprint(candidate) in self.suppressed
+        if not dismissed and self.shortlist.has_room(candidate.score.probability):
             return True
         self.shortlist.turn_away()
         return False
@@ -240,7 +247,6 @@ def in_order(answers: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
 
 def _finding(candidate: _Candidate, reply: ParsedReply) -> Finding:
     line, score, chunk = candidate.line, candidate.score, candidate.piece.chunk
-    ordinal = candidate.piece.file.ordinals.get(score.line, 0)
     return Finding(
         path=chunk.path,
         line=score.line,
@@ -251,5 +257,10 @@ def _finding(candidate: _Candidate, reply: ParsedReply) -> Finding:
         suggestion=usable_suggestion(reply.suggestion, line.text, chunk.language),
         confidence=score.probability,
         code=line.text,
-        fingerprint=fingerprint(chunk.path, line.text, score.category, ordinal),
+        fingerprint=_fingerprint(candidate),
     )
+
+
+def _fingerprint(candidate: _Candidate) -> str:
+    ordinal = candidate.piece.file.ordinals.get(candidate.score.line, 0)
+    return fingerprint(candidate.piece.chunk.path, candidate.line.text, candidate.score.category, ordinal)

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import ConfigError
@@ -31,7 +31,31 @@ class EngineSettings(BaseSettings):
         default=None, description="Base model, GGUF; the installed Gemma if unset."
     )
     adapter_dir: Path | None = Field(default=None, description="Adapter; the one that came along if unset.")
+    data_dir: Path | None = Field(
+        default=None, description="For adapters and the database; ~/.local/share/tenken if unset."
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql://...; SQLite in the data directory if unset."
+    )
+    signing_key: Path | None = Field(
+        default=None, description="Private key, PEM: exported adapters are signed."
+    )
+    verify_key: Path | None = Field(
+        default=None, description="Public key, PEM: only adapters signed with its private key are imported."
+    )
     threads: int | None = Field(default=None, ge=1, description="What the cgroup allows if unset.")
+    url: str | None = Field(default=None, description="Of an engine that does the work; none: this process.")
+    token: SecretStr | None = Field(default=None, description="Bearer token for that engine.")
+    ca_file: Path | None = Field(
+        default=None, description="Certificates to trust, PEM; the system's if unset."
+    )
+    proxy: str | None = Field(default=None, description="http://host:port on the way to that engine.")
+    resident_adapters: int = Field(default=2, ge=1, description="Adapters that `tenken serve` keeps loaded.")
+    open_reviews: int = Field(default=256, ge=1, le=2048, description="Reviews taken on at once.")
+    open_per_token: int = Field(default=32, ge=1, description="Reviews taken on at once for one token.")
+    max_body_mib: int = Field(default=16, ge=1, le=1024, description="Largest body of a request.")
+    max_files: int = Field(default=3000, ge=1, description="Files in one diff.")
+    review_seconds: float = Field(default=1800, gt=0, description="Then a review ends with what it has.")
     context: int = Field(default=4096, ge=2560, le=32_768, description="Tokens the model reads at once.")
 
 
@@ -50,3 +74,14 @@ def load_settings() -> EngineSettings:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"ENGINE_{str(first['loc'][0]).upper()}: {first['msg']}") from error
+
+
+def read_token(file: Path) -> SecretStr:
+    """Return the token in `file`; raises ConfigError where there is none."""
+    try:
+        token = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    if not token or not token.isascii() or len(token.split()) != 1:
+        raise ConfigError(f"{file}: not a token")
+    return SecretStr(token)

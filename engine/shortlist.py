@@ -32,7 +32,7 @@ class Shortlist:
         return sum(kept.confidence >= confidence for kept in self._kept) < self.cap
 
     def turn_away(self) -> None:
-        """Count a finding that was not written because there was no room."""
+        """Count a finding that was not written: there was no room, or somebody had dismissed it."""
         self.suppressed += 1
 
     def add(self, finding: Finding) -> bool:

@@ -116,8 +116,8 @@ _ENGLISH = Texts(
     files_skipped=Counted("{count} file not reviewed", "{count} files not reviewed"),
     lines_scored=Counted("{count} line read", "{count} lines read"),
     suppressed=Counted(
-        "{count} finding left out (severity floor, limit or duplicate)",
-        "{count} findings left out (severity floor, limit or duplicates)",
+        "{count} finding left out (dismissed, severity floor, limit or duplicate)",
+        "{count} findings left out (dismissed, severity floor, limit or duplicates)",
     ),
     malformed=Counted(
         "{count} reply of the model was unusable", "{count} replies of the model were unusable"
@@ -185,8 +185,8 @@ _JAPANESE = Texts(
     files_skipped=Counted("{count} ファイルは対象外", "{count} ファイルは対象外"),
     lines_scored=Counted("{count} 行を確認", "{count} 行を確認"),
     suppressed=Counted(
-        "{count} 件の指摘を省略（重要度の下限、件数の上限、または重複）",
-        "{count} 件の指摘を省略（重要度の下限、件数の上限、または重複）",
+        "{count} 件の指摘を省略（却下済み、重要度の下限、件数の上限、または重複）",
+        "{count} 件の指摘を省略（却下済み、重要度の下限、件数の上限、または重複）",
     ),
     malformed=Counted("モデルの応答 {count} 件は利用不可", "モデルの応答 {count} 件は利用不可"),
     more_files=Counted("ほか {count} 件", "ほか {count} 件"),

@@ -51,6 +51,13 @@ class ReviewRequest(_Wire):
     exclude: tuple[str, ...] = Field(default=(), description="Gitignore-style: never review these.")
     severity: Severity = Field(default=Severity.INFO, description="Findings below are left out.")
     max_findings: int = Field(default=50, ge=1, le=1000, description="Most certain findings are kept.")
+    project: str = Field(
+        default="", max_length=255, description="Whose adapter reads this, and whose share of a busy engine."
+    )
+    adapter: str = Field(
+        default="", max_length=128, description="Version to use instead of the project's champion, or none."
+    )
+    background: bool = Field(default=False, description="Nobody waits for it: others go first.")
 
 
 class FileCoverage(_Wire):
@@ -88,10 +95,43 @@ class Review(_Wire):
     coverage: tuple[FileCoverage, ...]
     language: Language = Language.EN
     partial: bool = Field(default=False, description="True if cancelled or if a reply was cut off.")
-    suppressed: int = Field(default=0, ge=0, description="Findings left out by floor, cap or as duplicates.")
+    suppressed: int = Field(
+        default=0, ge=0, description="Findings left out: dismissed, below the floor, over the cap, repeated."
+    )
     malformed_replies: int = Field(default=0, ge=0)
     base_model: str = ""
     adapter: str = Field(default="", description="Adapter name with its content hash; empty for none.")
     tool_version: str = ""
     timings: Timings = Timings()
     usage: Usage = Usage()
+
+
+class ReviewState(StrEnum):
+    """Where a review in an engine's care stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ReviewProgress(_Wire):
+    """How far a review is."""
+
+    path: str = Field(description="The file that was read last.")
+    files_done: int
+    files: int
+    lines_done: int
+    lines: int
+    tokens: int = Field(description="Read by the model while scoring.")
+
+
+class ReviewStatus(_Wire):
+    """A review in an engine's care: what is known of it so far."""
+
+    id: str
+    state: ReviewState
+    progress: ReviewProgress | None = None
+    findings: tuple[Finding, ...] = Field(
+        default=(), description="So far; a later one that is more certain may displace one."
+    )
+    review: Review | None = Field(default=None, description="Set exactly when done.")
