@@ -1,7 +1,7 @@
 """Loads a base model with a fresh LoRA adapter on it: Unsloth, or transformers and PEFT.
 
-Unsloth patches transformers, PEFT and TRL when it is imported, so it comes first and a process that trained with
-it should end afterwards. Only local directories are loaded; the hub is switched off for the process.
+Unsloth patches transformers, PEFT and TRL when it is imported, so it comes first and a process that trained
+with it should end afterwards. Only local directories are loaded; the hub is switched off for the process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import MissingExtra, ModelError
+from engine.cache import default_cache
+from engine.errors import EngineError, MissingExtra, ModelError
 from engine.finetune.settings import Backend, FinetuneSettings
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -34,37 +35,43 @@ def go_offline() -> None:
         TRANSFORMERS_OFFLINE="1",
         HF_HUB_DISABLE_TELEMETRY="1",
         UNSLOTH_DISABLE_STATISTICS="1",
-        TOKENIZERS_PARALLELISM="false",
     )
 
 
 def choose_backend(wanted: Backend) -> Backend:
     """Return Unsloth or TRL. AUTO takes Unsloth where it imports on this machine.
 
-    Raises MissingExtra if Unsloth was asked for and cannot be imported.
+    Raises MissingExtra if Unsloth was asked for and is not installed, EngineError if it cannot run here.
     """
     if wanted is Backend.TRL:
         return Backend.TRL
     go_offline()
+    # Else Unsloth leaves the code that it generates in the working directory.
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(default_cache() / "unsloth"))
     try:
         import unsloth  # noqa: F401 - must come before trl, transformers and peft
     except (ImportError, NotImplementedError, RuntimeError) as error:
-        if wanted is Backend.UNSLOTH:
-            raise MissingExtra("unsloth", "unsloth") from error
-        return Backend.TRL
+        if wanted is Backend.AUTO:
+            return Backend.TRL
+        if isinstance(error, ModuleNotFoundError):
+            raise MissingExtra(error.name or "unsloth", "unsloth") from error
+        raise EngineError(f"unsloth cannot run here ({error}); set backend to trl") from error
     return Backend.UNSLOTH
 
 
 def load(base: Path, settings: FinetuneSettings) -> Loaded:
     """Load `base`, a local Hugging Face directory, and put a LoRA adapter on all its projections.
 
-    Raises ModelError if the directory holds no model, MissingExtra if a library is not installed.
+    Raises ModelError if the directory holds no whole model, MissingExtra if a library is not installed.
     """
     go_offline()
     if not (base / "config.json").is_file():
         raise ModelError(f"{base} is no model directory: config.json is missing")
     backend = choose_backend(settings.backend)
-    return _load_unsloth(base, settings) if backend is Backend.UNSLOTH else _load_peft(base, settings)
+    try:
+        return _load_unsloth(base, settings) if backend is Backend.UNSLOTH else _load_peft(base, settings)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{base} cannot be loaded: {error}") from error
 
 
 def _load_unsloth(base: Path, settings: FinetuneSettings) -> Loaded:
@@ -94,13 +101,15 @@ def _load_peft(base: Path, settings: FinetuneSettings) -> Loaded:
         import torch
         from peft import LoraConfig, get_peft_model
         from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise MissingExtra(error.name or "peft", "train") from error
 
+    disable_progress_bar()
     set_seed(settings.seed)
     model = AutoModelForCausalLM.from_pretrained(
         base,
-        dtype=torch.bfloat16 if _has_bf16() else torch.float32,
+        dtype=torch.bfloat16 if has_bf16() else torch.float32,
         attn_implementation="sdpa",
         **_quantized(settings),
     )
@@ -127,10 +136,11 @@ def _compile_layers(model: Any) -> None:
         layer.compile(dynamic=True)
 
 
-def _has_bf16() -> bool:
+def has_bf16() -> bool:
+    """Tell whether there is a GPU, and one that computes in bfloat16."""
     import torch
 
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
 
 
 def _quantized(settings: FinetuneSettings) -> dict[str, object]:

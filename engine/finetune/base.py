@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cache import build_once, default_cache
 from engine.errors import ModelError
+from engine.finetune.record import ORIGIN
 from engine.finetune.tokenizer import write_tokenizer
 from engine.gguf_files import GgufFile, read_gguf
 from engine.models import BaseModel, sha256_of
@@ -64,6 +65,7 @@ def _convert(gguf: Path, directory: Path) -> None:
             f"{gguf} scales its positions, as Gemma 3 from 4B on; train those from their own weights"
         )
     directory.mkdir()
+    _write_json(directory / ORIGIN, {"gguf": gguf.name, "gguf_sha256": sha256_of(gguf)})
     write_bfloat16(directory / "model.safetensors", _weights(model))
     _write_json(directory / "config.json", _config(model.fields))
     _write_json(directory / "generation_config.json", _generation_config(model.fields))

@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 _WINDOW = 4096
 
 
-class TokenBatches:
-    """A batch sampler: each batch's longest row times its size stays within `budget` tokens.
+def training_batches(lengths: Sequence[int], budget: int, seed: int, epochs: float = 1.0) -> list[list[int]]:
+    """Return the batches of all epochs, one after the other; of a fraction of an epoch its first ones.
 
-    Rows are shuffled, sorted by length within windows of 4,096, cut into batches, and the batches shuffled, so
-    that padding is rare and no epoch sees the same neighbours. A row over the budget is a batch of its own.
-    The number of batches differs a little between epochs; `len` tells the next epoch's exactly.
+    The trainer goes through them once. Epochs differ a little in their number of batches, which a trainer
+    that counts epochs itself would not know: it would lose the last ones, and resume at the wrong place.
     """
+    batches: list[list[int]] = []
+    for epoch in range(math.ceil(epochs)):
+        found = epoch_batches(lengths, budget, seed, epoch)
+        batches += found[: math.ceil(len(found) * min(1.0, epochs - epoch))]
+    return batches
 
-    def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
-        self.lengths = lengths
-        self.budget = budget
-        self.seed = seed
-        self.epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+def epoch_batches(lengths: Sequence[int], budget: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return batches that hold each row once; each batch's longest row times its size is within `budget`.
 
-    def __iter__(self) -> Iterator[list[int]]:
-        batches = self._batches()
-        self.epoch += 1
-        return iter(batches)
-
-    def __len__(self) -> int:
-        return len(self._batches())
-
-    def _batches(self) -> list[list[int]]:
-        rng = random.Random(f"{self.seed}/{self.epoch}")
-        order = list(range(len(self.lengths)))
-        rng.shuffle(order)
-        batches: list[list[int]] = []
-        for start in range(0, len(order), _WINDOW):
-            window = sorted(order[start : start + _WINDOW], key=self.lengths.__getitem__)
-            batches += cut_batches(window, self.lengths, self.budget)
-        rng.shuffle(batches)
-        return batches
+    Rows are shuffled, sorted by length within windows of 4,096, cut into batches, and the batches shuffled,
+    so that padding is rare and no epoch sees the same neighbours. A row over the budget is a batch of its
+    own.
+    """
+    rng = random.Random(f"{seed}/{epoch}")
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    batches: list[list[int]] = []
+    for start in range(0, len(order), _WINDOW):
+        window = sorted(order[start : start + _WINDOW], key=lengths.__getitem__)
+        batches += cut_batches(window, lengths, budget)
+    rng.shuffle(batches)
+    return batches
 
 
 def cut_batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:

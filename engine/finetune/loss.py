@@ -1,15 +1,15 @@
 """The loss of both row kinds: weighted cross-entropy at the labelled positions only.
 
-Gemma's vocabulary has 262,144 entries, so logits for every position do not fit anywhere; only the few labelled
-positions are projected, in tiles that are recomputed in the backward pass. Plain torch: TRL 1.15's own chunked
-loss is a Triton kernel that no machine without a GPU can run, and it knows no weights.
+Gemma's vocabulary has 262,144 entries, so logits for every position do not fit anywhere; only the few
+labelled positions are projected, in tiles that are recomputed in the backward pass. Plain torch: TRL 1.15's
+own chunked loss is a Triton kernel that no machine without a GPU can run, and it knows no weights.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.finetune.rows import IGNORED
+from engine.finetune.encoding import IGNORED
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,19 @@ def label_loss(
     head: torch.Tensor,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    """Return the weighted mean negative log-likelihood in nats, a scalar.
+    """Return the weighted mean of `label_nll`, a scalar; 0 where nothing is labelled."""
+    total, weight = label_nll(hidden, labels, weights, head, softcap)
+    return total / weight.clamp(min=1e-8)
+
+
+def label_nll(
+    hidden: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor,
+    head: torch.Tensor,
+    softcap: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weighted sum of the negative log-likelihoods in nats, and the sum of their weights.
 
     `hidden` [batch, length, width] are the last hidden states, `labels` [batch, length] targets with IGNORED
     where nothing is trained, `weights` [batch] a factor for each row, `head` [vocabulary, width].
@@ -35,12 +47,12 @@ def label_loss(
     targets = labels[:, 1:]
     row, column = (targets != IGNORED).nonzero(as_tuple=True)
     states, wanted, factors = hidden[row, column], targets[row, column], weights[row]
-    total = hidden.new_zeros((), dtype=torch.float32)
-    for start in range(0, len(wanted), _TILE):
+    tiles = []
+    for start in range(0, len(wanted) or 1, _TILE):
         part = slice(start, start + _TILE)
         nll: Any = checkpoint(_tile_nll, states[part], wanted[part], head, softcap, use_reentrant=False)
-        total = total + (nll * factors[part]).sum()
-    return total / factors.sum().clamp(min=1e-8)
+        tiles.append((nll * factors[part]).sum())
+    return torch.stack(tiles).sum(), factors.sum()
 
 
 def _tile_nll(

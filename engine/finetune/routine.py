@@ -1,32 +1,32 @@
-"""One training run, top to bottom: rows -> tokens -> training -> adapter directory, manifest last."""
+"""One training run, top to bottom: rows -> tokens -> training -> adapter, curve, and `run.json` last."""
 
 from __future__ import annotations
 
 import random
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import DataError
+from engine.errors import DataError, ModelError
 from engine.finetune import backend as backends
-from engine.finetune.rows import EncodedRow, Row, encode_rows
-from engine.finetune.settings import Backend, FinetuneSettings
+from engine.finetune import checkpoints, record
+from engine.finetune.backend import Loaded
+from engine.finetune.callbacks import OnLog, callbacks
+from engine.finetune.curve import draw_losses
+from engine.finetune.encoding import EncodedRow, encode_rows, fingerprint
+from engine.finetune.record import TrainingRun
+from engine.finetune.rows import Row
+from engine.finetune.saving import save_adapter
+from engine.finetune.settings import FinetuneSettings
+from engine.finetune.trainer import build_trainer, plan_batches
+from engine.prompts import END_OF_TURN
 
+__all__ = ["TrainingRun", "finetune"]
 
-@dataclass(frozen=True, slots=True)
-class TrainingRun:
-    """What a run did. Losses are nats a label; `history` holds (step, train loss or None, validation loss or None)."""
-
-    adapter: Path
-    backend: Backend
-    rows: int
-    dropped_too_long: int
-    tokens: int
-    steps: int
-    seconds: float
-    history: tuple[tuple[int, float | None, float | None], ...]
+CHECKPOINTS, ADAPTER, CURVE = "checkpoints", "adapter", "loss.png"
 
 
 def finetune(
@@ -37,79 +37,134 @@ def finetune(
     out: Path,
     *,
     resume: bool = False,
-    on_log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
+    on_log: OnLog = lambda step, values: None,
 ) -> TrainingRun:
     """Train a LoRA adapter on `base` and save it to `out`/adapter in PEFT's form, weights in bfloat16.
 
-    With `resume`, goes on from the newest intact checkpoint in `out`. Raises DataError if no row fits, and the
-    errors of `backend.load`.
+    With `patience`, the best step by validation loss is saved, else the last. With `resume`, a run that is
+    finished is returned as it is, and another goes on from the newest intact checkpoint that the same rows
+    and settings left in `out`; without, what an earlier run left there is deleted. Raises DataError if no row
+    fits, and the errors of `backend.load`.
     """
     loaded = backends.load(base, settings)
-    rows, held_out, dropped = _encode(loaded.tokenizer, train, validation, settings)
-    from engine.finetune import checkpoints, trainer
+    data = _encode(loaded.tokenizer, train, validation, settings)
+    origin = record.base_sha256(base)
+    if resume and (done := _finished(out, settings, data, origin)):
+        return done
+    _clear(out, keep_checkpoints=resume)
+    run = record.run_id(settings, data.fingerprint, origin)
+    start = checkpoints.newest(out / CHECKPOINTS, run) if resume else None
 
-    history = History(on_log)
-    run = trainer.build_trainer(
-        loaded.model, loaded.tokenizer, loaded.backend, settings, rows, held_out, out,
-        callbacks=checkpoints.callbacks(history.record, settings.patience if held_out else 0, settings.max_seconds),
-    )  # fmt: skip
+    batches = plan_batches(data.rows, settings)
+    watchers = callbacks(on_log, settings, bool(data.validation), run)
+    trainer = build_trainer(loaded, settings, data.rows, batches, data.validation, out, watchers)
     started = time.monotonic()
-    result = run.train(resume_from_checkpoint=checkpoints.newest(out / "checkpoints") if resume else None)
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
     seconds = time.monotonic() - started
-    adapter = checkpoints.save_adapter(loaded.model, out / "adapter")
-    tokens = sum(len(row.input_ids) for row in rows)
-    return TrainingRun(
-        adapter,
-        loaded.backend,
-        len(rows),
-        dropped,
-        tokens,
-        int(result.global_step),
-        seconds,
-        tuple(history.points),
-    )
+
+    save_adapter(loaded.model, out / ADAPTER)
+    counts = _counts(trainer.state, data, batches, settings, start, seconds)
+    done = TrainingRun(adapter=out / ADAPTER, **_given(base, origin, settings, loaded, data), **counts)
+    draw_losses(done.history, out / CURVE)
+    record.write_run(out, done)
+    return done
 
 
-class History:
-    """Collects the losses that the trainer logs."""
+@dataclass(frozen=True, slots=True)
+class _Data:
+    rows: list[EncodedRow]
+    validation: list[EncodedRow]
+    too_long: int
+    fingerprint: str
 
-    def __init__(self, on_log: Callable[[int, dict[str, float]], None]) -> None:
-        self.points: list[tuple[int, float | None, float | None]] = []
-        self._on_log = on_log
 
-    def record(self, step: int, values: dict[str, float]) -> None:
-        if "loss" in values or "eval_loss" in values:
-            self.points.append((step, values.get("loss"), values.get("eval_loss")))
-        self._on_log(step, values)
+def split_off(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Return (rows to train on, rows to validate with), drawn at random under the seed.
+
+    Rows with one prompt stay together: the one would give the other away.
+    """
+    prompts = list(dict.fromkeys(row.prompt for row in rows))
+    random.Random(seed).shuffle(prompts)
+    held = set(prompts[: round(len(prompts) * share)])
+    return [row for row in rows if row.prompt not in held], [row for row in rows if row.prompt in held]
 
 
 def _encode(
     tokenizer: Any, train: Sequence[Row], validation: Sequence[Row], settings: FinetuneSettings
-) -> tuple[list[EncodedRow], list[EncodedRow], int]:
-    from engine.prompts import END_OF_TURN
+) -> _Data:
+    if not validation and settings.validation_share:
+        train, validation = split_off(train, settings.validation_share, settings.seed)
 
-    def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    def encode(texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)[
+            "input_ids"
+        ]
         return ids
 
-    end = tokenizer.convert_tokens_to_ids(END_OF_TURN)
-    fit = encode_rows(train, encode, tokenizer.bos_token_id, end, settings.max_length)
-    held = encode_rows(validation, encode, tokenizer.bos_token_id, end, settings.max_length)
-    rows, held_out = fit.rows, held.rows
-    if not held_out and settings.validation_share:
-        rows, held_out = split_off(rows, settings.validation_share, settings.seed)
-    if not rows:
+    bos, end = _special_tokens(tokenizer)
+    fit, held = (encode_rows(rows, encode, bos, end, settings.max_length) for rows in (train, validation))
+    if not fit.rows:
         raise DataError(
-            f"no row fits: {fit.too_long} of {fit.too_long} are over {settings.max_length} tokens"
+            f"no row to train on: {fit.too_long} of {len(train)} are over {settings.max_length} tokens"
         )
-    return rows, held_out, fit.too_long + held.too_long
+    return _Data(fit.rows, held.rows, fit.too_long + held.too_long, fingerprint(fit.rows, held.rows))
 
 
-def split_off(
-    rows: Sequence[EncodedRow], share: float, seed: int
-) -> tuple[list[EncodedRow], list[EncodedRow]]:
-    """Return (rows to train on, rows to validate with), drawn at random under the seed."""
-    order = list(range(len(rows)))
-    random.Random(seed).shuffle(order)
-    held = set(order[: round(len(rows) * share)])
-    return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
+def _special_tokens(tokenizer: Any) -> tuple[int, int]:
+    bos, end = tokenizer.bos_token_id, tokenizer.convert_tokens_to_ids(END_OF_TURN)
+    if bos is None or end in (None, tokenizer.unk_token_id):
+        raise ModelError(f"the model's vocabulary lacks a token that begins texts, or {END_OF_TURN}")
+    return int(bos), int(end)
+
+
+def _finished(out: Path, settings: FinetuneSettings, data: _Data, origin: str | None) -> TrainingRun | None:
+    done = record.read_run(out)
+    wanted = (settings, data.fingerprint, origin)
+    return done if done and (done.settings, done.data_fingerprint, done.base_sha256) == wanted else None
+
+
+def _clear(out: Path, keep_checkpoints: bool) -> None:
+    (out / record.RUN).unlink(missing_ok=True)
+    if not keep_checkpoints:
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _given(
+    base: Path, origin: str | None, settings: FinetuneSettings, loaded: Loaded, data: _Data
+) -> dict[str, Any]:
+    return {
+        "settings": settings,
+        "backend": loaded.backend,
+        "base": base.name,
+        "base_sha256": origin,
+        "dtype": str(loaded.model.get_base_model().dtype).removeprefix("torch."),
+        "data_fingerprint": data.fingerprint,
+        "rows": len(data.rows),
+        "validation_rows": len(data.validation),
+        "dropped_too_long": data.too_long,
+        "versions": record.versions(loaded.backend),
+        "device": record.device_name(),
+    }
+
+
+def _counts(
+    state: Any,
+    data: _Data,
+    batches: Sequence[Sequence[int]],
+    settings: FinetuneSettings,
+    start: Path | None,
+    seconds: float,
+) -> dict[str, Any]:
+    sizes = [sum(len(data.rows[index].input_ids) for index in batch) for batch in batches]
+    first = int(start.name.rpartition("-")[2]) * settings.accumulation if start else 0
+    last = state.global_step * settings.accumulation
+    best = state.best_global_step if data.validation and settings.patience else None
+    return {
+        "steps": state.global_step,
+        "best_step": best if best != state.global_step else None,
+        "tokens": sum(sizes[:last]),
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(sum(sizes[first:last]) / max(seconds, 1e-9), 1),
+        "history": record.history(state.log_history),
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +18,7 @@ class Backend(StrEnum):
 class FinetuneSettings(BaseModel):
     """Settings of one run, from a TOML file or the command line; unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     backend: Backend = Backend.AUTO
     rank: int = Field(default=16, ge=1, le=256, description="LoRA rank r.")
@@ -29,7 +28,7 @@ class FinetuneSettings(BaseModel):
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=30, ge=0)
     epochs: float = Field(default=3.0, gt=0, le=100)
-    max_steps: int = Field(default=-1, ge=-1, description="Ends the run early; -1 for no limit.")
+    max_steps: int = Field(default=-1, ge=-1, description="Ends the run early; below 1 for no limit.")
     max_seconds: float = Field(
         default=0, ge=0, description="Ends the run early, adapter saved; 0 for no limit."
     )
@@ -48,30 +47,8 @@ class FinetuneSettings(BaseModel):
         default=0.0, ge=0, lt=0.5, description="Taken from the rows if none are given."
     )
     eval_steps: int = Field(default=100, ge=1, description="Steps between validations and checkpoints.")
+    log_steps: int = Field(default=10, ge=1, description="Steps between logs of the training loss.")
     patience: int = Field(
         default=0, ge=0, description="Validations without gain before stopping; 0 for never."
     )
     seed: int = 0
-
-
-def load_settings(path: Path) -> FinetuneSettings:
-    """Return the settings in a TOML file.
-
-    Raises ConfigError naming the file and the key where a key is unknown or a value does not fit.
-    """
-    import tomllib
-
-    from pydantic import ValidationError
-
-    from engine.errors import ConfigError
-
-    try:
-        return FinetuneSettings.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {key}: {first['msg']}") from error

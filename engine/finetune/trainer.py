@@ -1,24 +1,25 @@
-"""TRL's SFTTrainer with our loss and token-budget batches. Built in a function: Unsloth must be imported first."""
+"""TRL's SFTTrainer with our loss and token-budget batches. Built in a function: Unsloth is imported first."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.finetune.batches import TokenBatches
-from engine.finetune.loss import label_loss
-from engine.finetune.rows import IGNORED, EncodedRow
+from engine.finetune.backend import Loaded, has_bf16
+from engine.finetune.batches import cut_batches, training_batches
+from engine.finetune.encoding import IGNORED, EncodedRow
+from engine.finetune.loss import label_loss, label_nll
 from engine.finetune.settings import Backend, FinetuneSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
 
 _PAD_MULTIPLE = 32
 
 
-def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+def collate(rows: Sequence[EncodedRow]) -> dict[str, torch.Tensor]:
     """Pad rows on the right into input_ids and labels [batch, length] and weight [batch].
 
     No attention mask: under causal attention nothing looks at what stands to its right, and a mask would take
@@ -26,80 +27,97 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
     """
     import torch
 
-    length = max(len(row["input_ids"]) for row in rows)
+    length = max(len(row.input_ids) for row in rows)
     length += -length % _PAD_MULTIPLE
     input_ids = torch.zeros(len(rows), length, dtype=torch.long)
     labels = torch.full((len(rows), length), IGNORED)
     for index, row in enumerate(rows):
-        input_ids[index, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
-        labels[index, : len(row["labels"])] = torch.tensor(row["labels"])
-    return {"input_ids": input_ids, "labels": labels, "weight": torch.tensor([row["weight"] for row in rows])}
+        input_ids[index, : len(row.input_ids)] = torch.frombuffer(row.input_ids, dtype=torch.int32)
+        labels[index, : len(row.labels)] = torch.frombuffer(row.labels, dtype=torch.int32)
+    return {"input_ids": input_ids, "labels": labels, "weight": torch.tensor([row.weight for row in rows])}
+
+
+def plan_batches(rows: Sequence[EncodedRow], settings: FinetuneSettings) -> list[list[int]]:
+    """Return the batches of the whole run, in order: those of each step follow one another."""
+    lengths = [len(row.input_ids) for row in rows]
+    batches = training_batches(lengths, settings.batch_tokens, settings.seed, settings.epochs)
+    return batches[: settings.max_steps * settings.accumulation] if settings.max_steps > 0 else batches
 
 
 def build_trainer(
-    model: Any,
-    tokenizer: Any,
-    backend: Backend,
+    loaded: Loaded,
     settings: FinetuneSettings,
-    train: Sequence[EncodedRow],
+    rows: Sequence[EncodedRow],
+    batches: Sequence[list[int]],
     validation: Sequence[EncodedRow],
     out: Path,
     callbacks: Sequence[Any] = (),
 ) -> Any:
-    """Return an SFTTrainer that is ready to `train()`; checkpoints go to `out`/checkpoints."""
-    import torch
-    from torch.utils.data import DataLoader
+    """Return an SFTTrainer that is ready to `train()`; checkpoints go to `out`/checkpoints.
+
+    It trains on the mean loss of each step's micro-batches, each the weighted mean over its labels. The
+    validation loss is the weighted mean over all labels of all rows, in the same batches each time.
+    """
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
-    head_of = model.get_base_model()
+    base = loaded.model.get_base_model()
+    body, head = getattr(base, base.base_model_prefix), base.get_output_embeddings()
+    softcap = getattr(base.config, "final_logit_softcapping", None)
+    lengths = [len(row.input_ids) for row in validation]
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    validation_batches = cut_batches(by_length, lengths, settings.batch_tokens)
 
     class LabelTrainer(SFTTrainer):  # type: ignore[misc]
         """Computes `label_loss`, and draws batches by tokens instead of by rows."""
 
-        def compute_loss(
-            self,
-            model: Any,
-            inputs: dict[str, Any],
-            return_outputs: bool = False,
-            num_items_in_batch: Any = None,
-        ) -> Any:
-            weight, labels = inputs["weight"], inputs["labels"]
-            body = getattr(head_of, head_of.base_model_prefix)
-            with self.compute_loss_context_manager():
-                hidden = body(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
-            softcap = getattr(head_of.config, "final_logit_softcapping", None)
-            return label_loss(hidden, labels, weight, head_of.get_output_embeddings().weight, softcap)
+        control: Any
+
+        def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
+            return label_loss(*self._labelled(inputs))
+
+        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+            metrics = {"eval_loss": self._validation_loss()}
+            self.log(metrics)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            return metrics
 
         def get_train_dataloader(self) -> Any:
-            return self._loader(train, settings.seed)
+            return self._loader(rows, batches)
 
-        def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-            return self._loader(validation, settings.seed)
+        def _validation_loss(self) -> float:
+            import torch
 
-        def _loader(self, rows: Sequence[EncodedRow], seed: int) -> Any:
-            lengths = [len(row.input_ids) for row in rows]
-            batches = TokenBatches(lengths, settings.batch_tokens, seed)
-            items = [{"input_ids": r.input_ids, "labels": r.labels, "weight": r.weight} for r in rows]
-            return self.accelerator.prepare(DataLoader(items, batch_sampler=batches, collate_fn=collate))
-
-        def prediction_step(
-            self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
-        ) -> Any:
+            self.model.eval()
+            total = weight = 0.0
             with torch.no_grad():
-                return self.compute_loss(model, self._prepare_inputs(inputs)).detach(), None, None
+                for inputs in self._loader(validation, validation_batches):
+                    part, share = label_nll(*self._labelled(inputs))
+                    total, weight = total + part.item(), weight + share.item()
+            self.model.train()
+            return total / weight if weight else 0.0
+
+        def _labelled(self, inputs: dict[str, Any]) -> tuple[Any, Any, Any, Any, float | None]:
+            with self.compute_loss_context_manager():
+                hidden = body(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
+            return hidden, inputs["labels"], inputs["weight"], head.weight, softcap
+
+        def _loader(self, items: Sequence[EncodedRow], order: Sequence[list[int]]) -> Any:
+            from torch.utils.data import DataLoader
+
+            return self.accelerator.prepare(DataLoader(items, batch_sampler=order, collate_fn=collate))
 
     trainer = LabelTrainer(
-        model=model,
-        args=_arguments(settings, backend, out, bool(validation)),
-        train_dataset=_placeholder(train),
+        model=loaded.model,
+        args=_arguments(settings, loaded.backend, out, len(batches), bool(validation)),
+        train_dataset=_placeholder(rows),
         eval_dataset=_placeholder(validation) if validation else None,
-        processing_class=tokenizer,
+        processing_class=loaded.tokenizer,
         data_collator=collate,
         callbacks=list(callbacks),
     )
-    trainer.model_accepts_loss_kwargs = (
-        False  # our loss is a mean, so the trainer averages over micro-batches
-    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.model_accepts_loss_kwargs = False  # our loss is a mean: let it average over micro-batches
     return trainer
 
 
@@ -110,7 +128,7 @@ def _placeholder(rows: Sequence[EncodedRow]) -> Any:
     return Dataset.from_dict({"input_ids": [[0]] * len(rows), "labels": [[0]] * len(rows)})
 
 
-def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, validates: bool) -> Any:
+def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, batches: int, validates: bool) -> Any:
     import torch
     from trl import SFTConfig
 
@@ -119,12 +137,11 @@ def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, validate
     device: dict[str, Any] = (
         {}
         if backend is Backend.UNSLOTH and not cuda
-        else {"use_cpu": not cuda, "bf16": cuda, "optim": "adamw_torch"}
+        else {"use_cpu": not cuda, "bf16": has_bf16(), "optim": "adamw_torch"}
     )
     return SFTConfig(
         output_dir=str(out / "checkpoints"),
-        num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps,
+        max_steps=math.ceil(batches / settings.accumulation),
         per_device_train_batch_size=1,  # the loader decides; see get_train_dataloader
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
@@ -144,7 +161,9 @@ def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, validate
         save_total_limit=2,
         load_best_model_at_end=validates and settings.patience > 0,
         metric_for_best_model="eval_loss" if validates else None,
-        logging_steps=10,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=settings.log_steps,
+        logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
         seed=settings.seed,
