@@ -119,8 +119,8 @@ class _Cursor:
         return self.number(_SCALARS[kind])
 
     def _array(self, kind: int, count: int) -> list[Any]:
-        if kind in (_STRING, _ARRAY):
-            return [self.value(kind) for _ in range(count)]
+        if kind == _STRING:
+            return [self.text() for _ in range(count)]
         code = f"<{count}{_SCALARS[kind]}"
         return list(struct.unpack(code, self.take(struct.calcsize(code))))
 

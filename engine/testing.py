@@ -1,9 +1,11 @@
-"""The engine's fakes: a runner without a model that keeps the contract of the real ones and records calls."""
+"""The engine's fakes: a runner without a model that keeps the real ones' contract; random adapters."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from threading import Event
 
 from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
@@ -18,6 +20,16 @@ Scribe = Callable[[WriteRequest], str | Reply]
 
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _POLL_SECONDS = 0.01
+_LAYERS = 18
+_PROJECTIONS = {  # of Gemma 3 270M, with their input and output sizes
+    "self_attn.q_proj": (640, 1024),
+    "self_attn.k_proj": (640, 256),
+    "self_attn.v_proj": (640, 256),
+    "self_attn.o_proj": (1024, 640),
+    "mlp.gate_proj": (640, 2048),
+    "mlp.up_proj": (640, 2048),
+    "mlp.down_proj": (2048, 640),
+}
 
 
 def by_keyword(keywords: Mapping[str, tuple[str, float]]) -> LineScorer:
@@ -128,3 +140,36 @@ def _distribution(given: Mapping[str, float], labels: Sequence[str]) -> tuple[fl
     row = [given.get(label, 0.0) for label in labels]
     row[0] += 1 - sum(row)
     return tuple(row)
+
+
+def write_random_adapter(directory: Path, *, seed: int = 0, rank: int = 8, strength: float = 0.02) -> Path:
+    """Fill `directory` with a PEFT adapter of random values for Gemma 3 270M, and return it."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    random = np.random.default_rng(seed)
+    tensors = {}
+    for layer in range(_LAYERS):
+        for module, (inputs, outputs) in _PROJECTIONS.items():
+            name = f"base_model.model.model.layers.{layer}.{module}"
+            first = random.normal(0, inputs**-0.5, (rank, inputs))
+            tensors[f"{name}.lora_A.weight"] = first.astype(np.float32)
+            tensors[f"{name}.lora_B.weight"] = random.normal(0, strength, (outputs, rank)).astype(np.float32)
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, directory / "adapter_model.safetensors")
+    (directory / "adapter_config.json").write_text(json.dumps(lora_config(rank)), encoding="utf-8")
+    return directory
+
+
+def lora_config(rank: int = 8) -> dict[str, object]:
+    """Return the PEFT configuration that `write_random_adapter` writes."""
+    modules = [module.partition(".")[2] for module in _PROJECTIONS]
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": 2 * rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": modules,
+    }

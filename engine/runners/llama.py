@@ -1,13 +1,13 @@
 """The embedded runner: llama.cpp on the CPU, GGUF base model, LoRA by request.
 
 A chunk is scored by requests that grow block by block, one after the other: all but the new block comes
-from the prefix cache, so together they cost about what one pass over the whole text would. The same cache
-brings back what chunks share at their beginning, and a chunk's prompt when its lines are written about.
+from the prefix cache, so together they cost about what one pass over the whole text would. Chunks take the
+server's slots in turn, so the prompts of the last few are still there when their lines are written about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,8 +42,7 @@ class LlamaOptions:
     adapter: str = ""  # name for the review; else the directories' names
     threads: int | None = None  # None: what the cgroup and the scheduler allow
     context: int = 4096  # tokens of one request
-    slots: int = 2  # replies written at once
-    cache_mib: int = 192  # for prompts that wait to be written about; 18 KiB a token
+    slots: int = 4  # chunks whose prompts are kept, and replies written at once; 18 KiB a token of context
     cache: Path | None = None  # directory for converted adapters
 
 
@@ -56,6 +55,7 @@ class LlamaRunner:
         self._options = options
         self._adapters = _distinct(options)
         self._server = _open(model, options, self._adapters)
+        self._slots = _Slots(options.slots)
         self._tokens = lru_cache(_TOKENIZED_TEXTS)(self._server.tokenize)
         for adapter in self._adapters:
             self._prove_effect(adapter)
@@ -81,23 +81,23 @@ class LlamaRunner:
 
     def write(self, requests: Sequence[WriteRequest], cancellation: Cancellation) -> Iterator[Answer]:
         """Yield (index of the request, greedy reply) as they are ready; stops within one when cancelled."""
-        lanes = list(_lanes(requests))
+        lanes = self._slots.lanes(requests)
         answers: SimpleQueue[Answer | None] = SimpleQueue()
         abandoned = Event()
 
         def stopped() -> bool:
             return cancellation.cancelled or abandoned.is_set()
 
-        def run(lane: Sequence[int]) -> None:
+        def run(slot: int, lane: Sequence[int]) -> None:
             try:
                 for index in lane:
-                    if (reply := self._write(requests[index], stopped)) is not None:
+                    if (reply := self._write(requests[index], slot, stopped)) is not None:
                         answers.put((index, reply))
             finally:
                 answers.put(None)
 
         with ThreadPoolExecutor(self._options.slots) as pool:
-            running = [pool.submit(run, lane) for lane in lanes]
+            running = [pool.submit(run, slot, lane) for slot, lane in lanes.items()]
             try:
                 for _ in lanes:
                     yield from iter(answers.get, None)
@@ -118,10 +118,11 @@ class LlamaRunner:
         on_tokens: Callable[[int], None],
     ) -> Scores | None:
         tokens = [_BOS, *self._tokens(request.prompt)]
+        slot = self._slots.take(request.prompt)
         rows, read, cached = [], 0, 0
         for number, block in enumerate(request.blocks):
             tokens.extend(self._tokens(block))
-            made = self._read_labels(tokens, labels, self._options.score_adapter, stopped)
+            made = self._read_labels(tokens, labels, slot, self._options.score_adapter, stopped)
             if made is None:
                 return None
             rows.append(tuple(made.probabilities[label] for label in labels))
@@ -131,7 +132,12 @@ class LlamaRunner:
         return Scores(tuple(rows), prompt_tokens=read, cached_tokens=cached)
 
     def _read_labels(
-        self, tokens: Sequence[int], labels: Sequence[int], adapter: Path | None, stopped: Callable[[], bool]
+        self,
+        tokens: Sequence[int],
+        labels: Sequence[int],
+        slot: int,
+        adapter: Path | None,
+        stopped: Callable[[], bool],
     ) -> Completion | None:
         """The distribution over `labels` after `tokens`.
 
@@ -139,7 +145,7 @@ class LlamaRunner:
         as they were, so the top of the list is exactly what was asked for, whatever the model would say.
         """
         count = len(labels)
-        body = self._body(tokens, adapter) | {
+        body = self._body(tokens, slot, adapter) | {
             "n_predict": 1,
             "n_probs": count,
             "post_sampling_probs": True,
@@ -152,9 +158,9 @@ class LlamaRunner:
             raise RunnerError("llama.cpp returned no probability for some labels")
         return made
 
-    def _write(self, request: WriteRequest, stopped: Callable[[], bool]) -> Reply | None:
+    def _write(self, request: WriteRequest, slot: int, stopped: Callable[[], bool]) -> Reply | None:
         tokens = [_BOS, *self._tokens(request.prompt), *self._tokens(request.suffix)]
-        body = self._body(tokens, self._options.write_adapter) | {
+        body = self._body(tokens, slot, self._options.write_adapter) | {
             "n_predict": request.max_tokens,
             "temperature": 0,
             "json_schema": _GUIDANCE | request.schema,
@@ -164,11 +170,11 @@ class LlamaRunner:
             return None
         return Reply(made.text, made.truncated, made.tokens, made.prompt_tokens, made.cached_tokens)
 
-    def _body(self, tokens: Sequence[int], adapter: Path | None) -> dict[str, Any]:
+    def _body(self, tokens: Sequence[int], slot: int, adapter: Path | None) -> dict[str, Any]:
         # Every adapter is named with its scale. A request that leaves them out goes on with the prompt
         # cache of the adapter before it, and is answered wrongly.
         scales = [{"id": i, "scale": float(path == adapter)} for i, path in enumerate(self._adapters)]
-        return {"prompt": list(tokens), "lora": scales, "cache_prompt": True}
+        return {"prompt": list(tokens), "id_slot": slot, "lora": scales, "cache_prompt": True}
 
     def _label_ids(self, labels: Sequence[str]) -> list[int]:
         ids = [self._tokens(label) for label in labels]
@@ -179,16 +185,42 @@ class LlamaRunner:
 
     def _prove_effect(self, adapter: Path) -> None:
         tokens = list(self._tokens(_PROBE))
-        found = [self._read_labels([_BOS, *tokens], tokens, path, lambda: False) for path in (None, adapter)]
-        without, with_it = (made.probabilities if made else {} for made in found)
-        if without == with_it:
+        without, with_it = (
+            self._read_labels([_BOS, *tokens], tokens, 0, path, lambda: False) for path in (None, adapter)
+        )
+        assert without is not None
+        assert with_it is not None
+        if without.probabilities == with_it.probabilities:
             raise AdapterError(f"{adapter} has no effect on {self.base_model}: made for another base model?")
+
+
+class _Slots:
+    """Which prompt each slot of the server holds. The slot that was used longest ago is given away."""
+
+    def __init__(self, count: int) -> None:
+        self._prompts = dict.fromkeys(range(count), "")  # in order of use
+
+    def take(self, prompt: str) -> int:
+        """Return the slot that holds `prompt`, or will."""
+        holding = (slot for slot, held in self._prompts.items() if held == prompt)
+        slot = next(holding, next(iter(self._prompts)))
+        del self._prompts[slot]
+        self._prompts[slot] = prompt
+        return slot
+
+    def lanes(self, requests: Sequence[WriteRequest]) -> dict[int, list[int]]:
+        """Return the indices of `requests` by slot; what shares a prompt is written in turn."""
+        by_prompt: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            by_prompt.setdefault(request.prompt, []).append(index)
+        lanes: dict[int, list[int]] = {}
+        for prompt, indices in by_prompt.items():
+            lanes.setdefault(self.take(prompt), []).extend(indices)
+        return lanes
 
 
 def _open(model: BaseModel, options: LlamaOptions, adapters: Sequence[Path]) -> LlamaServer:
     cache = options.cache or default_cache()
-    # Prompts are kept by their tokens alone: one adapter must not be given what another one read.
-    shared = options.score_adapter == options.write_adapter
     return LlamaServer(
         ServerOptions(
             model=model.path,
@@ -196,7 +228,6 @@ def _open(model: BaseModel, options: LlamaOptions, adapters: Sequence[Path]) -> 
             threads=options.threads or available_cpus(),
             context=options.context,
             slots=options.slots,
-            cache_mib=options.cache_mib if shared else 0,
         )
     )
 
@@ -204,11 +235,3 @@ def _open(model: BaseModel, options: LlamaOptions, adapters: Sequence[Path]) -> 
 def _distinct(options: LlamaOptions) -> tuple[Path, ...]:
     given = (options.score_adapter, options.write_adapter)
     return tuple(dict.fromkeys(path for path in given if path is not None))
-
-
-def _lanes(requests: Sequence[WriteRequest]) -> Iterable[list[int]]:
-    """Indices by prompt: what shares one is written in turn, in the slot where the prompt was read."""
-    lanes: dict[str, list[int]] = {}
-    for index, request in enumerate(requests):
-        lanes.setdefault(request.prompt, []).append(index)
-    return lanes.values()

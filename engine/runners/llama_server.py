@@ -30,8 +30,7 @@ class ServerOptions:
     adapters: tuple[Path, ...]  # LoRA in GGUF; a request names them by their place here
     threads: int
     context: int  # tokens of one request, prompt and reply
-    slots: int  # requests at once
-    cache_mib: int  # memory for prompts whose slot was given to another
+    slots: int  # requests at once; each keeps what it read last
 
 
 @dataclass(slots=True)
@@ -55,6 +54,8 @@ class LlamaServer:
         self._connection = http.client.HTTPConnection(
             self._server.listening_address.removeprefix("http://"), timeout=_TIMEOUT_SECONDS
         )
+        # A server that is freed before its loop runs never ends; one answer shows that the loop runs.
+        self.complete({"prompt": [0], "n_predict": 1}, lambda: False)
 
     def complete(self, body: Mapping[str, Any], stopped: Callable[[], bool]) -> Completion | None:
         """Return the completion of `body`, or None as soon as `stopped()`; raises RunnerError."""
@@ -120,9 +121,11 @@ def _start(options: ServerOptions, key: str) -> Any:
     parameters.n_ctx = options.context * options.slots
     parameters.n_parallel = options.slots
     parameters.n_batch = _BATCH
-    parameters.cache_ram_mib = options.cache_mib
     # Gemma's sliding windows are kept whole: without that a prefix cannot be reused once the window moved on.
     parameters.swa_full = True
+    # What is swapped out to RAM comes back without what lay outside of the window, and scores get worse.
+    parameters.cache_ram_mib = 0
+    parameters.warmup = parameters.fit_params = False
     parameters.port = 0
     parameters.api_keys = [key]
     parameters.ui = False

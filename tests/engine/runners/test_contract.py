@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from engine.prompts import LABELS
 from engine.runners import Cancellation, Runner, ScoreRequest, WriteRequest
+from engine.runners.llama import LlamaOptions, LlamaRunner
 from engine.testing import CANNED_REPLY, FakeRunner, by_keyword
 
 
-@pytest.fixture(params=["fake"])
-def runner(request: pytest.FixtureRequest) -> Runner:
+@pytest.fixture(scope="module", params=["fake", pytest.param("llama", marks=pytest.mark.model)])
+def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
     """Each kind of runner in turn."""
-    return FakeRunner(by_keyword({"eval(": (" security", 0.9)}), CANNED_REPLY)
+    made: Runner
+    if request.param == "fake":
+        made = FakeRunner(by_keyword({"eval(": (" security", 0.9)}), CANNED_REPLY)
+    else:
+        made = LlamaRunner(request.getfixturevalue("gemma"), LlamaOptions(context=512))
+    yield made
+    made.close()
+    made.close()  # idempotent
 
 
 PROMPT = (
@@ -104,9 +114,3 @@ def test_tokens_add_up(runner: Runner) -> None:
     assert runner.count_tokens("") == 0
     assert runner.count_tokens("x = 1\n") == runner.count_tokens("x = 1\n") > 0
     assert runner.count_tokens("x = 1\n" * 50) > runner.count_tokens("x = 1\n")
-
-
-def test_close_twice(runner: Runner) -> None:
-    """Closing is idempotent."""
-    runner.close()
-    runner.close()
