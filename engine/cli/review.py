@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from engine import changes
@@ -11,18 +12,19 @@ from engine.changes import Change
 from engine.cli.command import Command, Surroundings
 from engine.cli.interrupts import interruptible
 from engine.cli.output import Output
+from engine.client import HttpOptions, HttpReviewClient, LocalReviewClient, ReviewClient
 from engine.config import CONFIG_NAME, ProjectConfig, load_config, read_guidelines, repository_root
+from engine.connecting import proxy_for
 from engine.errors import InputError
 from engine.exits import ExitCode
 from engine.findings import Severity
 from engine.formats import FORMATS, lines_of
 from engine.opening import calibration_of, choose_adapter
 from engine.parsing import parse_diff
-from engine.review import review, review_without_model
+from engine.review import review_without_model
 from engine.runners import Cancellation
-from engine.settings import load_settings
+from engine.settings import EngineSettings, load_settings, read_token
 from engine.wire import Language, Review, ReviewRequest
-from engine.workload import require_room
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--severity", choices=_severities(), help="leave out findings below")
     how.add_argument("--max-findings", type=int, metavar="N", help="keep the N most certain")
     how.add_argument("--guidelines", type=Path, metavar="FILE", help="the team's rules, plain text")
-    how.add_argument("--adapter", metavar="DIR|none", help="another adapter, or the base model alone")
+    how.add_argument(
+        "--adapter",
+        metavar="DIR|none",
+        help="another adapter (with --engine: its version), or the base model alone",
+    )
+
+    where = parser.add_argument_group("where (this process, if no engine is given)")
+    where.add_argument("--engine", metavar="URL", help="an engine that does the work; also ENGINE_URL")
+    where.add_argument("--token-file", type=Path, metavar="FILE", help="its token; also ENGINE_TOKEN")
+    where.add_argument("--project", metavar="NAME", help="whose adapter the engine uses, e.g. group/app")
 
     out = parser.add_argument_group("output")
     out.add_argument(
@@ -80,6 +91,8 @@ def _review(
     cancellation: Cancellation,
 ) -> Review:
     settings = load_settings()
+    if url := arguments.engine or settings.url:
+        return _review_elsewhere(url, arguments, settings, request, output, cancellation)
     adapter = choose_adapter(arguments.adapter, settings)
     if (result := review_without_model(request)) is not None:
         return result
@@ -87,18 +100,36 @@ def _review(
         print("tenken: no adapter: the base model alone is a poor reviewer", file=sys.stderr)
     with output.live():
         runner = around.open_runner(settings, adapter)
-        try:
-            require_room(request, runner.count_tokens, settings.context)
-            return review(
-                request,
-                runner,
-                calibration_of(adapter),
-                on_progress=output.progress,
-                on_finding=output.finding,
-                cancellation=cancellation,
-            )
-        finally:
-            runner.close()
+        client = LocalReviewClient(runner, calibration_of(adapter), settings.context)
+        with closing(client):
+            return _watched(client, request, output, cancellation)
+
+
+def _review_elsewhere(
+    url: str,
+    arguments: argparse.Namespace,
+    settings: EngineSettings,
+    request: ReviewRequest,
+    output: Output,
+    cancellation: Cancellation,
+) -> Review:
+    token = read_token(arguments.token_file) if arguments.token_file else settings.token
+    options = HttpOptions(
+        token.get_secret_value() if token else "", settings.ca_file, settings.proxy or proxy_for(url)
+    )
+    named = request.model_copy(
+        update={"adapter": arguments.adapter or "", "project": arguments.project or ""}
+    )
+    with closing(HttpReviewClient(url, options)) as client, output.live():
+        return _watched(client, named, output, cancellation)
+
+
+def _watched(
+    client: ReviewClient, request: ReviewRequest, output: Output, cancellation: Cancellation
+) -> Review:
+    return client.review(
+        request, on_progress=output.progress, on_finding=output.finding, cancellation=cancellation
+    )
 
 
 def _change(arguments: argparse.Namespace, folder: Path) -> Change:

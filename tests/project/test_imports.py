@@ -15,11 +15,12 @@ PACKAGES = {"engine", "bot", "lsp", "training"}
 HEAVY = {
     *("torch", "transformers", "peft", "trl", "datasets", "unsloth", "bitsandbytes", "accelerate"),
     *("xllamacpp", "llguidance", "gguf", "tokenizers", "safetensors", "numpy", "matplotlib", "sklearn"),
-    *("tree_sitter",),
+    *("tree_sitter", "aiohttp", "prometheus_client", "sqlalchemy", "alembic"),
 }
 LIGHT = (
     *("engine.wire", "engine.findings", "engine.diffs", "engine.parsing", "engine.errors", "engine.config"),
     *("engine.replies", "engine.scores", "engine.review", "engine.adapters", "engine.__main__"),
+    *("engine.client", "engine.batching", "engine.tokens", "engine.api.problems"),
 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.api.problems import ProblemKind
 from engine.config import ProjectConfig
 from engine.exits import ExitCode
 from engine.settings import EngineSettings
@@ -31,6 +32,12 @@ def test_every_project_key_is_documented(key: str) -> None:
 def test_every_exit_code_is_documented(code: ExitCode) -> None:
     """The table has the code and its meaning, in the words of --help."""
     assert f"| {code.value} | {code.meaning} |" in README
+
+
+@pytest.mark.parametrize("kind", list(ProblemKind))
+def test_every_problem_is_documented(kind: ProblemKind) -> None:
+    """Clients rely on types and statuses, so both are in the table."""
+    assert f"| `{kind}` | {kind.status} |" in README
 
 
 def test_every_engine_module_is_on_the_map() -> None:

@@ -1,0 +1,68 @@
+"""What a route is: the handler, who may call it, and all that the OpenAPI description says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from engine.api.callers import Caller
+from engine.api.problems import MEDIA_TYPE, Problem, ProblemBody, ProblemKind, invalid
+from engine.tokens import Role
+from engine.wire import Language
+
+CALLER = web.RequestKey("caller", Caller)
+"""Where a handler finds who calls."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of the API."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    answers: Mapping[int, type[BaseModel] | str]  # status -> body, or the media type of what is no model
+    role: Role | None = Role.REVIEWER  # None: anyone, without a token
+    body: type[BaseModel] | None = None
+    problems: tuple[ProblemKind, ...] = ()
+    path_patterns: Mapping[str, str] = field(default_factory=dict)  # parameter of the path -> its pattern
+    streams: bool = False  # also answers with server-sent events
+
+
+async def read_body(request: web.Request, model: type[_Model]) -> _Model:
+    """Return the body; raises Problem 400, 413, 415 or 422."""
+    if request.content_type != "application/json":
+        raise Problem(ProblemKind.UNSUPPORTED_MEDIA_TYPE)
+    data = await request.read()
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a JSON response."""
+    return web.Response(
+        body=model.model_dump_json().encode(),
+        status=status,
+        headers=headers,
+        content_type=MEDIA_TYPE if isinstance(model, ProblemBody) else "application/json",
+    )
+
+
+def preferred_language(request: web.Request) -> Language:
+    """Return the first language of Accept-Language that we speak, English for none."""
+    for entry in request.headers.get("Accept-Language", "").split(","):
+        tag = entry.split(";")[0].strip().lower().split("-")[0]
+        if tag in set(Language):
+            return Language(tag)
+    return Language.EN

@@ -1,0 +1,326 @@
+"""Both clients keep one contract; the one over HTTP survives what networks do."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from serving import diff_of, finding_evals, serving
+
+from engine.client import HttpOptions, HttpReviewClient, LocalReviewClient, ReviewClient
+from engine.errors import (
+    AccessRefused,
+    ConfigError,
+    DiffError,
+    InputError,
+    QueueFull,
+    RunnerError,
+    UnknownAdapter,
+    Unreachable,
+)
+from engine.findings import Finding
+from engine.review import Progress
+from engine.runners import Cancellation
+from engine.server import ServerOptions, tls_context
+from engine.testing import FakeRunner
+from engine.tokens import Role, TokenFile
+from engine.wire import Language, Review, ReviewRequest
+
+MakeClient = Callable[[FakeRunner], ReviewClient]
+REQUEST = ReviewRequest(diff=diff_of())
+HURRIED = HttpOptions(attempts=3, first_pause=0.01, connect_seconds=5, silence_seconds=10)
+
+
+@pytest.fixture(params=["local", "http"])
+def client_of(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
+    """Make a client of each kind around a fake model."""
+    with ExitStack() as stack:
+
+        def make(runner: FakeRunner) -> ReviewClient:
+            if request.param == "local":
+                return LocalReviewClient(runner)
+            return HttpReviewClient(stack.enter_context(serving(runner)).url, HURRIED)
+
+        yield make
+
+
+def test_review_finding_and_progress_arrive(client_of: MakeClient) -> None:
+    """What the callbacks were told is what the review holds."""
+    findings: list[Finding] = []
+    progress: list[Progress] = []
+    review = client_of(finding_evals()).review(
+        REQUEST, on_finding=findings.append, on_progress=progress.append
+    )
+    assert [(finding.path, finding.line) for finding in review.findings] == [("a.py", 2)]
+    assert tuple(findings) == review.findings
+    assert (progress[-1].lines_done, progress[-1].lines) == (2, 2)
+    assert (review.partial, review.base_model) == (False, "fake-base")
+
+
+def test_both_say_the_same(client_of: MakeClient) -> None:
+    """Findings and coverage do not depend on where the model is."""
+    request = ReviewRequest(
+        diff="".join(diff_of(f"{n}.py") for n in range(6)),
+        language=Language.JA,
+        exclude=("5.py",),
+        max_findings=3,
+        sources={"0.py": "x = 1\ny = eval(x)\n"},
+    )
+    review = client_of(finding_evals()).review(request)
+    expected = LocalReviewClient(finding_evals()).review(request)
+    assert (review.findings, review.coverage) == (expected.findings, expected.coverage)
+    assert (review.language, review.suppressed) == (Language.JA, expected.suppressed)
+
+
+def test_a_diff_without_code_needs_no_model(client_of: MakeClient) -> None:
+    """A deleted file is covered, and nothing is read."""
+    runner = finding_evals()
+    deleted = "--- a/a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x = 1\n"
+    review = client_of(runner).review(ReviewRequest(diff=deleted))
+    assert ([entry.reviewed for entry in review.coverage], runner.scored) == ([False], [])
+
+
+def test_a_bad_diff_names_its_line(client_of: MakeClient) -> None:
+    """The same error with the same text and line."""
+    broken = diff_of() + "@@ -5,2 +5,2 @@\n x\n"
+    with pytest.raises(DiffError) as caught:
+        client_of(finding_evals()).review(ReviewRequest(diff=broken))
+    with pytest.raises(DiffError) as expected:
+        LocalReviewClient(finding_evals()).review(ReviewRequest(diff=broken))
+    assert (str(caught.value), caught.value.line) == (str(expected.value), expected.value.line)
+
+
+def test_guidelines_that_leave_no_room_are_refused(client_of: MakeClient) -> None:
+    """They are the caller's to shorten."""
+    with pytest.raises(InputError, match="shorten them"):
+        client_of(finding_evals()).review(ReviewRequest(diff=diff_of(), guidelines="a b " * 1999))
+
+
+def test_a_failing_model_is_an_engine_error(client_of: MakeClient) -> None:
+    """With the model's own words."""
+    with pytest.raises(RunnerError, match="no memory"):
+        client_of(finding_evals(error=RunnerError("no memory"))).review(REQUEST)
+
+
+def test_a_cancelled_review_keeps_what_it_has(client_of: MakeClient) -> None:
+    """Cancelled at its first finding, it returns that one, marked partial."""
+    cancellation = Cancellation()
+    hold = Event()
+    hold.set()
+
+    def stop(finding: Finding) -> None:
+        hold.clear()
+        cancellation.cancel()
+
+    request = ReviewRequest(diff="".join(diff_of(f"{n}.py") for n in range(400)))
+    review = client_of(finding_evals(hold=hold)).review(request, on_finding=stop, cancellation=cancellation)
+    assert review.partial
+    assert 1 <= len(review.findings) < 50
+
+
+def test_closing_twice_does_no_harm(client_of: MakeClient) -> None:
+    """Close is idempotent."""
+    client = client_of(finding_evals())
+    client.close()
+    client.close()
+
+
+class Script:
+    """An HTTP server that answers from a script and keeps what it was asked."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str], bytes]) -> None:
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        script = iter(answers)
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.asked.append((self.command, self.path, dict(self.headers)))
+                self.rfile.read(int(self.headers["Content-Length"]))
+                status, headers, body = next(script)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments: Any) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Script:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+REVIEW = Review.model_validate({"verdict": "clean", "findings": [], "coverage": []})
+DONE: tuple[int, dict[str, str], bytes] = (
+    200,
+    {},
+    b"event: review\ndata: " + REVIEW.model_dump_json().encode() + b"\n\n",
+)
+BUSY = (503, {"Retry-After": "0"}, b"<html>busy</html>")
+
+
+def problem(kind: str, status: int, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    body = f'{{"type":"urn:tenken:problem:{kind}","title":"t","status":{status},"detail":"said so"}}'
+    return status, headers, body.encode()
+
+
+def test_it_comes_again_when_told_to() -> None:
+    """503 and 429 are tried again, from a gateway as well as from the engine."""
+    with Script(BUSY, problem("queue-full", 429), DONE) as script:
+        assert HttpReviewClient(script.url, HURRIED).review(REQUEST) == REVIEW
+    assert len(script.asked) == 3
+
+
+def test_it_gives_up_after_some_attempts() -> None:
+    """The last refusal is what is raised."""
+    with Script(BUSY, BUSY, problem("queue-full", 429)) as script, pytest.raises(QueueFull):
+        HttpReviewClient(script.url, HURRIED).review(REQUEST)
+    assert len(script.asked) == 3
+
+
+def test_it_waits_as_long_as_it_is_asked_to() -> None:
+    """Retry-After is a lower bound of the pause."""
+    with Script(problem("queue-full", 429, **{"Retry-After": "1"}), DONE) as script:
+        started = time.monotonic()
+        HttpReviewClient(script.url, HURRIED).review(REQUEST)
+    assert time.monotonic() - started >= 1
+
+
+def test_a_cancelled_client_does_not_wait() -> None:
+    """A pause ends at once when the caller gives up."""
+    cancellation = Cancellation()
+    cancellation.cancel()
+    refusal = problem("queue-full", 429, **{"Retry-After": "60"})
+    with Script(refusal) as script, pytest.raises(QueueFull):
+        HttpReviewClient(script.url, HURRIED).review(REQUEST, cancellation=cancellation)
+
+
+REFUSALS = {
+    "unauthenticated": (401, AccessRefused),
+    "forbidden": (403, AccessRefused),
+    "unknown-adapter": (404, UnknownAdapter),
+    "body-too-large": (413, InputError),
+    "invalid-request": (422, InputError),
+    "too-many-files": (422, InputError),
+    "engine-failed": (500, RunnerError),
+    "not-found": (404, Unreachable),
+    "never-heard-of": (400, Unreachable),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_is_not_tried_again(kind: str) -> None:
+    """Each kind of problem is an error of its own."""
+    status, error = REFUSALS[kind]
+    with Script(problem(kind, status)) as script, pytest.raises(error):
+        HttpReviewClient(script.url, HURRIED).review(REQUEST)
+    assert len(script.asked) == 1
+
+
+CUT = {
+    "nothing": b"",
+    "within an event": DONE[2][:-20],
+    "after progress": b": still here\n\nevent: later\ndata: {}\n\n",
+    "another version's": b'event: review\ndata: {"verdict":"purple"}\n\n',
+    "no stream": b"<html>hello</html>",
+}
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_a_stream_without_its_end_is_an_error(case: str) -> None:
+    """Half a review is never taken for one, and not tried again."""
+    with Script((200, {}, CUT[case])) as script, pytest.raises(Unreachable):
+        HttpReviewClient(script.url, HURRIED).review(REQUEST)
+    assert len(script.asked) == 1
+
+
+def test_nobody_there_is_an_error_with_the_address() -> None:
+    """A connection that is refused is tried again, then told."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(Unreachable, match=f"cannot reach {url}"):
+        HttpReviewClient(url, HURRIED).review(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "engine:8750", "ftp://host", "http://", "http://host:0x", "http://a@h", "http://h?q"]
+)
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError):
+        HttpReviewClient(url)
+
+
+def test_a_proxy_is_asked_for_the_whole_address() -> None:
+    """With its own credentials, and the engine's token for the engine."""
+    with Script(DONE) as proxy:
+        address = proxy.url.replace("http://", "http://me:p%40ss@")
+        options = HttpOptions(token="tenken_1_2", proxy=address)
+        HttpReviewClient("http://engine.example:81/base/", options).review(REQUEST)
+    [(_, path, headers)] = proxy.asked
+    assert path == "http://engine.example:81/base/v1/reviews"
+    assert headers["Host"] == "engine.example:81"
+    assert headers["Proxy-Authorization"] == "Basic bWU6cEBzcw=="
+    assert headers["Authorization"] == "Bearer tenken_1_2"
+
+
+def test_a_private_certificate_authority_is_trusted_by_file(tmp_path: Path) -> None:
+    """Without the file the engine is refused, and the error says which variable names it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    subprocess.run(
+        [*new, "-keyout", str(key), "-out", str(certificate), *names], check=True, capture_output=True
+    )
+    options = ServerOptions(tls=tls_context(certificate, key), drain_seconds=0.2)
+    with serving(finding_evals(), options=options) as served:
+        url = f"https://localhost:{served.port}"
+        trusting = HttpReviewClient(url, HttpOptions(ca_file=certificate))
+        assert len(trusting.review(REQUEST).findings) == 1
+        with pytest.raises(Unreachable, match="ENGINE_CA_FILE"):
+            HttpReviewClient(url, HURRIED).review(REQUEST)
+    with pytest.raises(ConfigError, match=r"key\.pem"):
+        HttpReviewClient(url, HttpOptions(ca_file=key))
+
+
+def test_the_token_opens_the_engine_and_shows_nowhere(tmp_path: Path) -> None:
+    """It is sent, and is in no text that options or errors have."""
+    tokens = TokenFile(tmp_path / "tokens.json")
+    token = tokens.create(Role.REVIEWER)
+    with serving(finding_evals(), tokens=tokens) as served:
+        options = HttpOptions(token=token)
+        assert len(HttpReviewClient(served.url, options).review(REQUEST).findings) == 1
+        with pytest.raises(AccessRefused) as caught:
+            HttpReviewClient(served.url, HttpOptions(token=f"{token}x")).review(REQUEST)
+    assert token not in repr(options) + str(caught.value)
+    assert token.split("_", 2)[2] not in (tmp_path / "tokens.json").read_text()
+    assert (tmp_path / "tokens.json").stat().st_mode & 0o077 == 0
+
+
+def test_tls_context_is_a_servers(tmp_path: Path) -> None:
+    """A certificate that is none is an error of its own, not a server without TLS."""
+    (tmp_path / "x").write_text("")
+    with pytest.raises(ssl.SSLError):
+        tls_context(tmp_path / "x", tmp_path / "x")
