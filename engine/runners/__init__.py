@@ -73,7 +73,7 @@ class Cancellation:
 
 
 class Runner(Protocol):
-    """What runs the model. Not thread safe: one caller at a time."""
+    """What runs the model. One caller at a time, but for `count_tokens`, which any thread may call."""
 
     base_model: str
     adapter: str

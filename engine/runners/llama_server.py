@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,10 +47,11 @@ class Completion:
 
 
 class LlamaServer:
-    """A loaded model. `complete` may be called from several threads, `tokenize` from one."""
+    """A loaded model. `complete` and `tokenize` may be called from several threads."""
 
     def __init__(self, options: ServerOptions) -> None:
         self._key = secrets.token_urlsafe()
+        self._tokenizing = threading.Lock()
         self._server: Any = _start(options, self._key)
         self._connection = http.client.HTTPConnection(
             self._server.listening_address.removeprefix("http://"), timeout=_TIMEOUT_SECONDS
@@ -74,7 +76,8 @@ class LlamaServer:
         """Return the tokens of `text` without BOS; control tokens in it are read as such."""
         body = json.dumps({"content": text, "add_special": False, "parse_special": True}).encode()
         try:
-            tokens = self._post("/tokenize", body)["tokens"]
+            with self._tokenizing:
+                tokens = self._post("/tokenize", body)["tokens"]
         except (OSError, http.client.HTTPException, ValueError, KeyError) as failure:
             raise RunnerError(f"llama.cpp did not tokenize: {failure!r}") from failure
         return list(tokens)
