@@ -1,20 +1,22 @@
 """Review items -> training rows, by the prompts and replies that the engine itself uses.
 
-Two kinds come out. A score row trains the label of every commentable line at once; a write row trains the reply
-about one line. Lines without a finding also give write rows whose reply is "nothing to say", the writer's way out.
+Two kinds come out. A score row trains the label of every commentable line at once; a write row trains the
+reply about one line. Lines without a finding also give write rows whose reply is "nothing to say", the
+writer's way out.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from engine import prompts
 from engine.chunks import Chunk
 from engine.diffs import DiffLine, LineKind
-from engine.finetune.rows import Block, LabelRow, Row, TextRow
 from engine.findings import Category
+from engine.finetune.rows import Block, LabelRow, Row, TextRow
 from engine.replies import (
     MESSAGE_LENGTH,
     SUGGESTION_LENGTH,
@@ -29,14 +31,14 @@ from training.records import ReviewFinding, ReviewItem
 
 @dataclass(frozen=True, slots=True)
 class ExampleSettings:
-    """How items become rows. Shares are of the rows they would be added to."""
+    """How items become rows."""
 
-    tasks: frozenset[str] = frozenset({"score", "write"})
+    tasks: frozenset[Literal["score", "write"]] = frozenset({"score", "write"})
     passes: int = 1  # times each item is used; from the second on as a random crop
     crop_share: float = 0.5  # of items in each pass after the first
-    write_share: float = 1.0  # of the findings that give a write row in each pass after the first
-    nothing_share: float = 0.15  # write rows with nothing to say, for each with a message
-    japanese_share: float = 0.3  # of write rows whose finding has a Japanese message
+    write_share: float = 1.0  # of items that give write rows in each pass after the first
+    nothing_share: float = 0.15  # rows with nothing to say, for each finding; a clean item counts as one
+    japanese_share: float = 0.3  # of write rows, where there are Japanese messages
     score_weight: float = 1.0
     write_weight: float = 0.2
     seed: int = 0
@@ -45,6 +47,8 @@ class ExampleSettings:
 def example_rows(items: Sequence[ReviewItem], settings: ExampleSettings) -> Iterator[Row]:
     """Yield the rows of all passes. Deterministic under `settings.seed`."""
     rng = random.Random(settings.seed)
+    if not any(finding.message_ja for item in items for finding in item.findings):
+        settings = replace(settings, japanese_share=0.0)
     for number in range(settings.passes):
         for item in items:
             chunk = item.to_chunk()
@@ -60,10 +64,7 @@ def score_row(item: ReviewItem, chunk: Chunk, weight: float = 1.0) -> Iterator[L
     """Yield the row that trains a label for each commentable line; none if no line is commentable."""
     found = findings_by_line(item)
     blocks = tuple(
-        Block(
-            text=text,
-            label=_label(found.get(line.new_number or 0, ())),
-        )
+        Block(text=text, label=_label(found.get(line.new_number or 0, ())))
         for text, line in zip(prompts.score_blocks(chunk), chunk.commentable, strict=True)
     )
     if blocks:
@@ -75,15 +76,17 @@ def write_rows(
 ) -> Iterator[TextRow]:
     """Yield a row for each finding on a commentable line, and some with nothing to say."""
     by_line = findings_by_line(item)
+    rate = settings.nothing_share * _finding_rate(item, chunk)
     for line in chunk.commentable:
         findings = by_line.get(line.new_number or 0, ())
         for finding in findings:
-            language = _language_for(finding, rng, settings)
-            yield _write_row(
-                chunk, line, finding.category, language, _reply(finding, line, language), settings
-            )
-        if not findings and rng.random() < settings.nothing_share * _finding_rate(item, chunk):
-            yield _write_row(chunk, line, rng.choice(list(Category)), Language.EN, None, settings)
+            language = _language(rng, settings, finding.message_ja is not None)
+            reply = _reply(finding, line, language)
+            if reply is not None:
+                yield _write_row(chunk, line, finding.category, language, reply, settings)
+        if not findings and rng.random() < rate:
+            category, language = rng.choice(list(Category)), _language(rng, settings)
+            yield _write_row(chunk, line, category, language, None, settings)
 
 
 def crop(chunk: Chunk, rng: random.Random) -> Chunk:
@@ -102,16 +105,6 @@ def findings_by_line(item: ReviewItem) -> dict[int, tuple[ReviewFinding, ...]]:
     return {n: tuple(sorted(found, key=lambda f: -f.severity.rank)) for n, found in lines.items()}
 
 
-def count_anchored(items: Iterable[ReviewItem]) -> tuple[int, int]:
-    """Return (findings on a commentable line, findings elsewhere, which train nothing)."""
-    on = off = 0
-    for item in items:
-        lines = {line.new_number for line in item.to_chunk().commentable}
-        on += sum(finding.line in lines for finding in item.findings)
-        off += sum(finding.line not in lines for finding in item.findings)
-    return on, off
-
-
 def _label(findings: Sequence[ReviewFinding]) -> str:
     return prompts.CATEGORY_LABELS[findings[0].category] if findings else prompts.NO_FINDING
 
@@ -121,15 +114,16 @@ def _finding_rate(item: ReviewItem, chunk: Chunk) -> float:
     return max(len(item.findings), 1) / max(sum(line.kind is LineKind.ADDED for line in chunk.lines), 1)
 
 
-def _language_for(finding: ReviewFinding, rng: random.Random, settings: ExampleSettings) -> Language:
-    japanese = finding.message_ja is not None and rng.random() < settings.japanese_share
-    return Language.JA if japanese else Language.EN
+def _language(rng: random.Random, settings: ExampleSettings, has_japanese: bool = True) -> Language:
+    return Language.JA if has_japanese and rng.random() < settings.japanese_share else Language.EN
 
 
-def _reply(finding: ReviewFinding, line: DiffLine, language: Language) -> ParsedReply:
+def _reply(finding: ReviewFinding, line: DiffLine, language: Language) -> ParsedReply | None:
+    """Return what is to be said in the reply's form, or None where no readable text is left of it."""
     message = finding.message_ja if language is Language.JA and finding.message_ja else finding.message
     suggestion = None if finding.suggestion is None else dedent_suggestion(finding.suggestion, line.text)
-    return ParsedReply(finding.severity, shorten(message), fitting(suggestion))
+    text = shorten(message)
+    return ParsedReply(finding.severity, text, fitting(suggestion)) if text else None
 
 
 def shorten(message: str) -> str:
@@ -143,7 +137,7 @@ def shorten(message: str) -> str:
 
 
 def fitting(suggestion: str | None) -> str | None:
-    """Return the suggestion, or None where it is too long for a reply: half a replacement is worse than none."""
+    """Return the suggestion, or None where it is too long for a reply: half of one is worse than none."""
     return suggestion if suggestion and len(suggestion) <= SUGGESTION_LENGTH else None
 
 
