@@ -50,7 +50,7 @@ class EngineSettings(BaseSettings):
         default=None, description="Certificates to trust, PEM; the system's if unset."
     )
     proxy: str | None = Field(default=None, description="http://host:port on the way to that engine.")
-    resident_adapters: int = Field(default=2, ge=1, description="Adapters that `tenken serve` keeps loaded.")
+    resident_adapters: int = Field(default=2, ge=2, description="Adapters that `tenken serve` keeps loaded.")
     open_reviews: int = Field(default=256, ge=1, le=2048, description="Reviews taken on at once.")
     open_per_token: int = Field(default=32, ge=1, description="Reviews taken on at once for one token.")
     max_body_mib: int = Field(default=16, ge=1, le=1024, description="Largest body of a request.")

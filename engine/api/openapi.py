@@ -79,7 +79,8 @@ def _responses(route: Route) -> dict[str, Json]:
 
 def _response(body: type[BaseModel] | str, route: Route, status: int) -> Json:
     if isinstance(body, str):
-        return {"description": route.summary, "content": {body: {"schema": {"type": "string"}}}}
+        kind = "object" if body == "application/json" else "string"
+        return {"description": route.summary, "content": {body: {"schema": {"type": kind}}}}
     content: Json = {"application/json": {"schema": _reference(body)}}
     if route.streams and status == 200:
         names = ", ".join(EVENT_NAMES.values())
