@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.cli import doctor, review, serve, token
+from engine.cli import adapters, doctor, feedback, review, serve, token
 from engine.cli.command import Parser, Surroundings, exit_codes_text
 from engine.errors import InputError, TenkenError
 from engine.exits import ExitCode
@@ -16,7 +16,14 @@ from engine.opening import OpenRunner, open_runner
 from engine.sanitize import one_line
 from engine.version import tool_version
 
-COMMANDS = (review.COMMAND, doctor.COMMAND, serve.COMMAND, token.COMMAND)
+COMMANDS = (
+    review.COMMAND,
+    doctor.COMMAND,
+    serve.COMMAND,
+    token.COMMAND,
+    adapters.COMMAND,
+    feedback.COMMAND,
+)
 
 
 def main(argv: Sequence[str] | None = None, *, runner: OpenRunner = open_runner) -> int:

@@ -10,7 +10,7 @@ import http.client
 import random
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -65,7 +65,14 @@ class ReviewClient(Protocol):
 class LocalReviewClient:
     """Reviews with a runner in this process; closes it in the end."""
 
-    def __init__(self, runner: Runner, calibration: Calibration = Calibration(), context: int = 4096) -> None:  # noqa: B008
+    def __init__(
+        self,
+        runner: Runner,
+        calibration: Calibration = Calibration(),  # noqa: B008 - frozen
+        context: int = 4096,
+        suppressed: Collection[str] = (),
+    ) -> None:
+        self._suppressed = suppressed
         self._runner = runner
         self._calibration = calibration
         self._context = context
@@ -87,6 +94,7 @@ class LocalReviewClient:
             on_progress=on_progress,
             on_finding=on_finding,
             cancellation=cancellation,
+            suppressed=self._suppressed,
         )
 
     def close(self) -> None:

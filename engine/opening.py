@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.adapters import Adapter, load_adapter, starter_adapter
-from engine.errors import AdapterError
-from engine.models import BaseModel, base_model
+from engine.errors import AdapterError, MissingExtra
+from engine.models import BaseModel, base_model, installed_package, sha256_of
 from engine.runners import Runner
 from engine.runners.llama import LlamaOptions, LlamaRunner
 from engine.scores import Calibration
@@ -32,6 +32,16 @@ def choose_adapter(choice: str | None, settings: EngineSettings) -> Adapter | No
     if not directory.is_dir():
         raise AdapterError(f"no adapter at {directory}: not a directory")
     return load_adapter(directory)
+
+
+def base_sha256_of(settings: EngineSettings) -> str | None:
+    """Return the hash of this machine's base model, or None where none is installed."""
+    if settings.model_path is not None:
+        return sha256_of(settings.model_path)
+    try:
+        return installed_package().EXPECTED_SHA256
+    except MissingExtra:
+        return None
 
 
 def calibration_of(adapter: Adapter | None) -> Calibration:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -44,11 +44,13 @@ def describe(routes: Iterable[Route], version: str) -> Json:
 
 def _operation(route: Route) -> Json:
     operation: Json = {"summary": route.summary, "responses": _responses(route)}
-    if route.path_patterns:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": pattern}}
-            for name, pattern in route.path_patterns.items()
-        ]
+    if parameters := [*_path_parameters(route), *_query_parameters(route)]:
+        operation["parameters"] = parameters
+    if route.files:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": _form(route)}},
+        }
     if route.body:
         operation["requestBody"] = {
             "required": True,
@@ -58,6 +60,27 @@ def _operation(route: Route) -> Json:
         operation["security"] = [{"token": []}]
         operation["description"] = f"For the role {route.role} and those above: {', '.join(Role)}."
     return operation
+
+
+def _path_parameters(route: Route) -> Iterator[Json]:
+    for name, pattern in route.path_patterns.items():
+        schema = {"type": "string", "pattern": pattern}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query_parameters(route: Route) -> Iterator[Json]:
+    for name, meaning in route.query.items():
+        schema = {"type": "string", "maxLength": 255}
+        yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+
+
+def _form(route: Route) -> Json:
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "format": "binary"} for name in route.files},
+        "required": [name for name, required in route.files.items() if required],
+        "additionalProperties": False,
+    }
 
 
 def _responses(route: Route) -> dict[str, Json]:

@@ -27,6 +27,7 @@ class ProblemKind(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     INVALID_REQUEST = "invalid-request"
     INVALID_DIFF = "invalid-diff"
+    INVALID_ADAPTER = "invalid-adapter"
     TOO_MANY_FILES = "too-many-files"
     CONFLICT = "conflict"
     TOO_MANY_OPEN_REVIEWS = "too-many-open-reviews"
@@ -56,6 +57,7 @@ _STATUS = {
     ProblemKind.UNSUPPORTED_MEDIA_TYPE: 415,
     ProblemKind.INVALID_REQUEST: 422,
     ProblemKind.INVALID_DIFF: 422,
+    ProblemKind.INVALID_ADAPTER: 422,
     ProblemKind.TOO_MANY_FILES: 422,
     ProblemKind.TOO_MANY_OPEN_REVIEWS: 429,
     ProblemKind.QUEUE_FULL: 429,
@@ -79,10 +81,11 @@ _TITLES: Mapping[ProblemKind, tuple[str, str]] = {
     ProblemKind.CONFLICT: ("The present state does not allow this.", "現在の状態では実行できません。"),
     ProblemKind.BODY_TOO_LARGE: ("The body is too large.", "本文が大きすぎます。"),
     ProblemKind.UNSUPPORTED_MEDIA_TYPE: (
-        "The body has to be application/json.",
-        "本文は application/json で送ってください。",
+        "The body has to be of another media type.",
+        "本文のメディアタイプが正しくありません。",
     ),
     ProblemKind.INVALID_REQUEST: ("A field cannot be used.", "使用できない項目があります。"),
+    ProblemKind.INVALID_ADAPTER: ("The adapter cannot be used.", "アダプターを使用できません。"),
     ProblemKind.INVALID_DIFF: ("The diff cannot be read.", "差分を読み取れません。"),
     ProblemKind.TOO_MANY_FILES: ("The diff has too many files.", "差分のファイル数が多すぎます。"),
     ProblemKind.TOO_MANY_OPEN_REVIEWS: (

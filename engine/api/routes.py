@@ -35,6 +35,8 @@ class Route:
     body: type[BaseModel] | None = None
     problems: tuple[ProblemKind, ...] = ()
     path_patterns: Mapping[str, str] = field(default_factory=dict)  # parameter of the path -> its pattern
+    query: Mapping[str, str] = field(default_factory=dict)  # parameter after the ? -> what it is
+    files: Mapping[str, bool] = field(default_factory=dict)  # part of a form -> whether it has to be there
     streams: bool = False  # also answers with server-sent events
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
 from engine import changes
+from engine.adapters import Adapter
 from engine.changes import Change
 from engine.cli.command import Command, Surroundings
 from engine.cli.interrupts import interruptible
@@ -21,9 +23,11 @@ from engine.findings import Severity
 from engine.formats import FORMATS, lines_of
 from engine.opening import calibration_of, choose_adapter
 from engine.parsing import parse_diff
+from engine.projects import project_of
 from engine.review import review_without_model
 from engine.runners import Cancellation
 from engine.settings import EngineSettings, load_settings, read_token
+from engine.store.opening import open_store, store_exists
 from engine.wire import Language, Review, ReviewRequest
 
 
@@ -52,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where (this process, if no engine is given)")
     where.add_argument("--engine", metavar="URL", help="an engine that does the work; also ENGINE_URL")
     where.add_argument("--token-file", type=Path, metavar="FILE", help="its token; also ENGINE_TOKEN")
-    where.add_argument("--project", metavar="NAME", help="whose adapter the engine uses, e.g. group/app")
+    where.add_argument(
+        "--project", metavar="NAME", help="e.g. group/app; here, that of the git remote if not given"
+    )
 
     out = parser.add_argument_group("output")
     out.add_argument(
@@ -93,16 +99,32 @@ def _review(
     settings = load_settings()
     if url := arguments.engine or settings.url:
         return _review_elsewhere(url, arguments, settings, request, output, cancellation)
-    adapter = choose_adapter(arguments.adapter, settings)
+    adapter, suppressed = _remembered(arguments, settings, around.folder)
     if (result := review_without_model(request)) is not None:
         return result
     if adapter is None:
         print("tenken: no adapter: the base model alone is a poor reviewer", file=sys.stderr)
     with output.live():
         runner = around.open_runner(settings, adapter)
-        client = LocalReviewClient(runner, calibration_of(adapter), settings.context)
+        client = LocalReviewClient(runner, calibration_of(adapter), settings.context, suppressed)
         with closing(client):
             return _watched(client, request, output, cancellation)
+
+
+def _remembered(
+    arguments: argparse.Namespace, settings: EngineSettings, folder: Path
+) -> tuple[Adapter | None, Collection[str]]:
+    """Return the adapter, one that is named before the champion, and what the project dismissed."""
+    chosen = choose_adapter(arguments.adapter, settings)
+    if not store_exists(settings):
+        return chosen, ()
+    from engine.store.projects import StoredProjects
+
+    project = arguments.project or project_of(folder) or ""
+    with open_store(settings) as store:
+        projects = StoredProjects(store, chosen)
+        is_named = arguments.adapter or settings.adapter_dir
+        return chosen if is_named else projects.adapter(project), projects.suppressed(project)
 
 
 def _review_elsewhere(
