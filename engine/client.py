@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -158,22 +159,23 @@ class HttpReviewClient:
     @contextmanager
     def _posted(self, body: bytes, cancellation: Cancellation) -> Iterator[http.client.HTTPResponse]:
         """Give the opened stream of events; while inside, a cancellation is passed on to the engine."""
-        with self._translating():
-            connection = self._opened()
-            try:
+        connection = self._opened()
+        wire: socket.socket = connection.sock  # http.client forgets it when it has the response
+        try:
+            with self._translating():
                 self._send(connection, "POST", "/v1/reviews", body)
                 answer = connection.getresponse()
                 if answer.status != http.HTTPStatus.OK:
                     raise self._refused(refusal_of(answer.status, answer.headers, answer.read()))
-                with self._passing_on(cancellation, answer.headers.get("Location", ""), connection):
-                    yield answer
-            finally:
-                connection.close()
+            with self._passing_on(cancellation, answer.headers.get("Location", ""), wire):
+                yield answer
+        finally:
+            connection.close()
 
     def _follow(
         self, answer: http.client.HTTPResponse, on_progress: OnProgress, on_finding: OnFinding
     ) -> Review:
-        for name, data in parse_events(answer):
+        for name, data in parse_events(self._lines(answer)):
             match name:
                 case "progress":
                     on_progress(Progress(**_read(ReviewProgress, data).model_dump()))
@@ -185,10 +187,17 @@ class HttpReviewClient:
                     raise refusal_of(http.HTTPStatus.OK, answer.headers, data.encode()).error
         raise Unreachable(f"{self._connect.address} broke off before the review was done")
 
+    def _lines(self, answer: http.client.HTTPResponse) -> Iterator[bytes]:
+        """Yield what is received. What goes wrong while a callback runs is the callback's error."""
+        while True:
+            with self._translating():
+                line = answer.readline()
+            if not line:
+                return
+            yield line
+
     @contextmanager
-    def _passing_on(
-        self, cancellation: Cancellation, location: str, connection: http.client.HTTPConnection
-    ) -> Iterator[None]:
+    def _passing_on(self, cancellation: Cancellation, location: str, wire: socket.socket) -> Iterator[None]:
         """While inside, a cancellation ends the review there with what it has."""
         done = threading.Event()
 
@@ -196,9 +205,9 @@ class HttpReviewClient:
             while not done.wait(_CANCEL_POLL_SECONDS):
                 if cancellation.cancelled:
                     self._stop(location)
-                    if not done.wait(self._options.connect_seconds) and connection.sock:
+                    if not done.wait(self._options.connect_seconds):
                         with suppress(OSError):
-                            connection.sock.shutdown(2)
+                            wire.shutdown(socket.SHUT_RDWR)
                     return
 
         watcher = threading.Thread(target=watch, name="cancellation", daemon=True)
@@ -210,7 +219,9 @@ class HttpReviewClient:
             watcher.join()
 
     def _stop(self, location: str) -> None:
-        with suppress(TenkenError), self._translating():
+        if not location.startswith("/"):
+            return
+        with suppress(TenkenError, _Again), self._translating():
             connection = self._opened()
             try:
                 self._send(connection, "DELETE", location)

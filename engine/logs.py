@@ -1,27 +1,40 @@
 """The log of a service: one JSON object a line on standard error, events with fields.
 
-Callers log names, counts and times. Code, notes, messages and tokens are no fields of any event.
+Callers log names, counts and times. Code, notes, messages and tokens are no fields of any event, and of an
+error that nobody foresaw only its type and place are: its text may quote what was under review.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from typing import TextIO
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 
-def log_json(level: int = logging.INFO) -> None:
-    """Send all events from `level` upwards to standard error."""
+def log_json(level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Send all events from `level` upwards to `stream`, standard error if not given."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _place_of_error,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
     )
+
+
+def _place_of_error(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Replace the error being handled by its type and the lines it went through."""
+    if not event.pop("exc_info", None):
+        return event
+    kind, _, trace = sys.exc_info()
+    frames = traceback.extract_tb(trace)
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {**event, "error": kind.__name__ if kind else "", "where": where}

@@ -216,6 +216,39 @@ def test_a_cancelled_client_does_not_wait() -> None:
         HttpReviewClient(script.url, HURRIED).review(REQUEST, cancellation=cancellation)
 
 
+def test_an_engine_that_cannot_be_stopped_is_left() -> None:
+    """Cancelled while nobody answers any more, the client breaks off before the silence ends it."""
+    cancellation = Cancellation()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer_once() -> None:
+            peer, _ = server.accept()
+            server.close()
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nLocation: /v1/reviews/1\r\n\r\n: still here\n\n")
+            cancellation.cancel()
+            peers.append(peer)
+
+        peers: list[socket.socket] = []
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        with pytest.raises(Unreachable):
+            HttpReviewClient(url, HttpOptions(connect_seconds=0.2)).review(REQUEST, cancellation=cancellation)
+        thread.join()
+        peers[0].close()
+
+
+def test_a_callbacks_error_is_its_own() -> None:
+    """A terminal that is gone is not taken for an engine that is gone."""
+
+    def fail(finding: Finding) -> None:
+        raise BrokenPipeError
+
+    with serving(finding_evals()) as served, pytest.raises(BrokenPipeError):
+        HttpReviewClient(served.url, HURRIED).review(REQUEST, on_finding=fail)
+
+
 REFUSALS = {
     "unauthenticated": (401, AccessRefused),
     "forbidden": (403, AccessRefused),
