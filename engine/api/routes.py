@@ -43,7 +43,7 @@ class Route:
 async def read_body(request: web.Request, model: type[_Model]) -> _Model:
     """Return the body; raises Problem 400, 413, 415 or 422."""
     if request.content_type != "application/json":
-        raise Problem(ProblemKind.UNSUPPORTED_MEDIA_TYPE)
+        raise Problem(ProblemKind.UNSUPPORTED_MEDIA_TYPE, "application/json")
     data = await request.read()
     try:
         return model.model_validate_json(data)

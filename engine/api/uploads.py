@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from engine.adapter_checks import MAX_BYTES
 from engine.adapters import FILES, MANIFEST
@@ -33,7 +34,7 @@ async def received(request: web.Request, data: Path) -> AsyncIterator[Path]:
         directory.mkdir()
         try:
             await _receive(request, directory)
-        except (ValueError, EOFError, AssertionError) as error:
+        except (ValueError, EOFError, AssertionError, HttpProcessingError) as error:
             raise Problem(ProblemKind.BAD_REQUEST, "the form cannot be read") from error
         yield directory
 

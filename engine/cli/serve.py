@@ -14,8 +14,9 @@ from engine.cli.command import Command, Surroundings
 from engine.errors import ConfigError, InputError, MissingExtra
 from engine.exits import ExitCode
 from engine.logs import log_json
-from engine.opening import choose_adapter
+from engine.opening import base_sha256_of, choose_adapter
 from engine.settings import EngineSettings, load_settings
+from engine.store.opening import Store, open_store
 from engine.tokens import TokenFile
 
 if TYPE_CHECKING:
@@ -47,22 +48,31 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
     if tokens is not None and not tokens.records:
         raise ConfigError(f"{arguments.tokens}: no tokens; run: tenken token create --tokens FILE")
     try:
+        from engine.api import adapters, feedback
         from engine.server import make_engine, serve
+        from engine.store.projects import StoredProjects
     except ImportError as missing:
         raise MissingExtra(missing.name or "aiohttp", "serve") from missing
     log_json()
     default = choose_adapter(arguments.adapter, settings)
     options = _options(arguments, settings)
 
-    async def main() -> None:
+    async def main(store: Store) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         load = functools.partial(around.open_runner, settings)
-        await serve(make_engine(load, default, options, tokens=tokens), options, stop, _tell)
+        routes = (
+            *adapters.routes(store.registry, base_sha256_of(settings)),
+            *feedback.routes(store.feedback),
+        )
+        projects = StoredProjects(store, default)
+        engine = make_engine(load, default, options, projects=projects, tokens=tokens, more_routes=routes)
+        await serve(engine, options, stop, _tell)
 
     try:
-        asyncio.run(main())
+        with open_store(settings) as store:
+            asyncio.run(main(store))
     except OSError as error:
         raise InputError(
             f"cannot listen on {arguments.host}:{arguments.port}: {error.strerror or error}"

@@ -7,13 +7,15 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.adapters import Adapter
 from engine.api.callers import Tokens
+from engine.api.routes import Route
+from engine.api.running import Projects
 from engine.runners import Runner, WriteRequest
 from engine.server import Engine, ServerOptions, listening, make_engine
 from engine.testing import FakeRunner, by_keyword
@@ -73,6 +75,8 @@ def serving(
     *,
     options: ServerOptions | None = None,
     tokens: Tokens | None = None,
+    projects: Projects | None = None,
+    more_routes: Sequence[Route] = (),
     wait: bool = True,
 ) -> Iterator[Served]:
     """Serve while inside; `runner` is the model, or makes it."""
@@ -88,7 +92,7 @@ def serving(
             loop.call_soon_threadsafe(stop.set)
 
     async def main() -> None:
-        engine = make_engine(load, None, settled, tokens=tokens)
+        engine = make_engine(load, None, settled, projects=projects, tokens=tokens, more_routes=more_routes)
         async with listening(engine, settled) as port:
             found.append(Served(port, engine, end))
             up.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from serving import Serve, finding_evals
 
+from engine.api import adapters, feedback
+from engine.settings import EngineSettings
+from engine.store.opening import open_store
+from engine.store.projects import StoredProjects
 from engine.tokens import Role, TokenFile
 
 EXAMPLES = settings(
@@ -22,16 +27,21 @@ UNSUITABLE = ("positive_data_acceptance",)
 
 
 @pytest.fixture
-def described(serve: Serve, tmp_path: Path) -> tuple[Any, dict[str, str]]:
+def described(serve: Serve, tmp_path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
     """The description of a live engine, and the headers that open it."""
     tokens = TokenFile(tmp_path / "tokens.json")
     headers = {"Authorization": f"Bearer {tokens.create(Role.ADMIN)}"}
-    served = serve(finding_evals(), tokens=tokens)
-    schema = schemathesis.openapi.from_dict(served.call("GET", "/openapi.json").json)
-    schema.config.update(base_url=served.url)
-    return schema, headers
+    with open_store(EngineSettings(data_dir=tmp_path / "data")) as store:
+        routes = (*adapters.routes(store.registry), *feedback.routes(store.feedback))
+        served = serve(
+            finding_evals(), tokens=tokens, projects=StoredProjects(store, None), more_routes=routes
+        )
+        schema = schemathesis.openapi.from_dict(served.call("GET", "/openapi.json").json)
+        schema.config.update(base_url=served.url)
+        yield schema, headers
 
 
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionHeader")
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_every_operation_keeps_its_description(
     described: tuple[Any, dict[str, str]], mode: GenerationMode

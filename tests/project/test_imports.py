@@ -15,7 +15,7 @@ PACKAGES = {"engine", "bot", "lsp", "training"}
 HEAVY = {
     *("torch", "transformers", "peft", "trl", "datasets", "unsloth", "bitsandbytes", "accelerate"),
     *("xllamacpp", "llguidance", "gguf", "tokenizers", "safetensors", "numpy", "matplotlib", "sklearn"),
-    *("tree_sitter", "aiohttp", "prometheus_client", "sqlalchemy", "alembic"),
+    *("tree_sitter", "aiohttp", "prometheus_client", "sqlalchemy", "alembic", "psycopg", "model_signing"),
 }
 LIGHT = (
     *("engine.wire", "engine.findings", "engine.diffs", "engine.parsing", "engine.errors", "engine.config"),

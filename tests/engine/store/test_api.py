@@ -1,0 +1,235 @@
+"""/v1/adapters and /v1/feedback: who may do what, what is taken in, and what reviews make of it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import Answer, Serve, Served, diff_of, finding_evals
+from tiny_adapters import tiny_weights
+
+from engine.adapters import CARD, CONFIG, FILES, MANIFEST, WEIGHTS, Adapter, load_adapter
+from engine.api import adapters, feedback
+from engine.settings import EngineSettings
+from engine.store.opening import Store, open_store
+from engine.store.projects import StoredProjects
+from engine.testing import FakeRunner
+from engine.tokens import Role, TokenFile
+
+MakeAdapter = Callable[..., Path]
+BASE = "0" * 64
+P = "group/app"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(EngineSettings(data_dir=tmp_path / "data")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def served(serve: Serve, store: Store) -> Served:
+    """An engine with a store, open to anyone; its model says which adapter it has."""
+
+    def load(adapter: Adapter | None) -> FakeRunner:
+        return finding_evals(adapter=adapter.version if adapter else "")
+
+    routes = (*adapters.routes(store.registry, BASE), *feedback.routes(store.feedback))
+    return serve(load, projects=StoredProjects(store, None), more_routes=routes)
+
+
+def form(parts: Mapping[str, bytes]) -> tuple[bytes, dict[str, str]]:
+    """Return a multipart body and its headers."""
+    boundary = uuid.uuid4().hex
+    rows = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n\r\n'.encode()
+        + data
+        + b"\r\n"
+        for name, data in parts.items()
+    ]
+    body = b"".join(rows) + f"--{boundary}--\r\n".encode()
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    return {name: (directory / name).read_bytes() for name in (MANIFEST, *FILES)}
+
+
+def upload(served: Served, parts: Mapping[str, bytes], project: str = P, **headers: str) -> Answer:
+    body, sent = form(parts)
+    return served.call("POST", f"/v1/adapters?project={project}", body, sent | headers)
+
+
+def review(served: Served, project: str = P) -> dict[str, Any]:
+    answer = served.call("POST", "/v1/reviews", {"diff": diff_of(), "project": project})
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def test_life_of_an_adapter_over_http(served: Served, make_adapter: MakeAdapter) -> None:
+    """Uploaded, promoted, reviewed with, superseded, rolled back to, deleted: no restart in between."""
+    sources = [make_adapter(fill=n) for n in (1, 2)]
+    first, second = (load_adapter(source).version for source in sources)
+    assert review(served)["adapter"] == ""
+    for source in sources:
+        assert upload(served, files_of(source)).status == 201
+    body = {"project": P}
+    for version in (first, second):
+        assert served.call("POST", f"/v1/adapters/{version}/promote", body).json["state"] == "champion"
+        assert review(served)["adapter"] == version
+    assert review(served, "another")["adapter"] == ""
+    assert served.call("POST", "/v1/adapters/roll-back", body).json["version"] == first
+    assert review(served)["adapter"] == first
+    listed = served.call("GET", f"/v1/adapters?project={P}&state=retired").json["adapters"]
+    assert isinstance(listed, list)
+    assert [entry["version"] for entry in listed] == [second]
+    compared = served.call("POST", "/v1/adapters/compare", body | {"versions": [first, second]}).json
+    assert compared["scores"] == {"f1": [0.01, 0.02]}
+    assert served.call("DELETE", f"/v1/adapters/{first}?project={P}").status == 409
+    assert served.call("DELETE", f"/v1/adapters/{second}?project={P}").status == 200
+    assert served.call("GET", f"/v1/adapters/{second}?project={P}").status == 404
+    history = served.call("GET", f"/v1/adapters/history?project={P}").json["promotions"]
+    assert isinstance(history, list)
+    assert [(entry["version"], entry["actor"]) for entry in history] == [
+        (first, "local"),
+        (second, "local"),
+        (first, "local"),
+    ]
+
+
+def change(name: str, data: bytes) -> Callable[[dict[str, bytes]], None]:
+    return lambda parts: parts.update({name: data})
+
+
+def drop(parts: dict[str, bytes]) -> None:
+    del parts[CARD]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (drop, "missing: README.md"),
+        (change("adapter_model.bin", b""), "the parts are"),
+        (change("../evil", b""), "the parts are"),
+        (change(WEIGHTS, tiny_weights(9)), "sha256 differs"),
+        (change(CONFIG, b"{}"), "sha256 differs"),
+        (change(MANIFEST, b"{}"), "manifest.json"),
+    ],
+)
+def test_unfit_upload_is_refused(
+    served: Served,
+    store: Store,
+    make_adapter: MakeAdapter,
+    spoil: Callable[[dict[str, bytes]], None],
+    message: str,
+) -> None:
+    """The answer names the fault and no path of the server; nothing is left of the upload."""
+    parts = files_of(make_adapter())
+    spoil(parts)
+    answer = upload(served, parts)
+    assert (answer.status, answer.json["type"]) == (422, "urn:tenken:problem:invalid-adapter")
+    assert message in str(answer.json["detail"])
+    assert str(store.registry.data) not in answer.body.decode()
+    assert store.registry.list_adapters() == []
+    assert [path.name for path in store.registry.data.iterdir() if path.name.startswith(".upload")] == []
+
+
+def test_adapter_of_another_base_is_refused(served: Served, make_adapter: MakeAdapter) -> None:
+    """The engine has one base model."""
+    answer = upload(served, files_of(make_adapter(base_sha256="1" * 64)))
+    assert "another base model" in str(answer.json["detail"])
+
+
+def test_part_over_its_limit_is_refused(served: Served, make_adapter: MakeAdapter) -> None:
+    """413, before the rest is read."""
+    parts = files_of(make_adapter()) | {CARD: bytes(2**22 + 1)}
+    assert upload(served, parts).status == 413
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionHeader")
+def test_bodies_that_are_no_form_are_refused(served: Served) -> None:
+    """Another type is 415; a form without a boundary is 400, one without names 422."""
+    cases = [
+        ("application/json", b"{}", 415),
+        ("application/x-tar", b"", 415),
+        ("multipart/form-data", b"", 400),
+        ("multipart/form-data; boundary=x", b"nonsense", 400),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=", 422),
+    ]
+    answers = [served.call("POST", "/v1/adapters", body, {"Content-Type": kind}) for kind, body, _ in cases]
+    assert [answer.status for answer in answers] == [status for _, _, status in cases]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "least"),
+    [
+        ("GET", "/v1/adapters", Role.REVIEWER),
+        ("GET", "/v1/adapters/history", Role.REVIEWER),
+        ("POST", "/v1/adapters/compare", Role.REVIEWER),
+        ("POST", "/v1/feedback", Role.REVIEWER),
+        ("POST", "/v1/adapters", Role.TRAINER),
+        ("POST", "/v1/adapters/tiny-000000000000/reject", Role.TRAINER),
+        ("GET", "/v1/feedback", Role.TRAINER),
+        ("GET", "/v1/feedback/export", Role.TRAINER),
+        ("DELETE", f"/v1/feedback/{'a' * 16}", Role.TRAINER),
+        ("POST", "/v1/adapters/tiny-000000000000/promote", Role.ADMIN),
+        ("POST", "/v1/adapters/roll-back", Role.ADMIN),
+        ("DELETE", "/v1/adapters/tiny-000000000000", Role.ADMIN),
+    ],
+)
+def test_each_route_asks_for_its_role(
+    serve: Serve, store: Store, tmp_path: Path, method: str, path: str, least: Role
+) -> None:
+    """Nobody below the role gets in, everybody from it upwards does, and no one into another's project."""
+    tokens = TokenFile(tmp_path / "tokens.json")
+    routes = (*adapters.routes(store.registry, BASE), *feedback.routes(store.feedback))
+    served = serve(finding_evals(), tokens=tokens, projects=StoredProjects(store, None), more_routes=routes)
+    statuses = {}
+    for role in Role:
+        headers = {"Authorization": f"Bearer {tokens.create(role)}"}
+        statuses[role] = served.call(method, path, {}, headers).status
+    assert {role for role, status in statuses.items() if status != 403} == {
+        role for role in Role if role.includes(least)
+    }
+    assert served.call(method, path, {}).status == 401
+    stranger = {"Authorization": f"Bearer {tokens.create(Role.ADMIN, ('other',))}"}
+    entry = {"fingerprint": "a" * 16, "verdict": "wrong", "source": "mr"}
+    body = {"project": P} | ({"versions": ["x"]} if path.endswith("compare") else {})
+    body |= entry if path == "/v1/feedback" else {}
+    assert served.call(method, f"{path}?project={P}", body, stranger).status == 403
+
+
+def test_dismissed_finding_stays_away(served: Served) -> None:
+    """Feedback takes effect with the next review; removed, the finding is back."""
+    [finding] = review(served)["findings"]
+    entry = {
+        "fingerprint": finding["fingerprint"],
+        "verdict": "dismissed",
+        "project": P,
+        "source": "mr",
+        "created": "2026-11-01T12:00:00Z",
+    }
+    for _ in range(2):
+        assert served.call("POST", "/v1/feedback", entry).json["verdict"] == "dismissed"
+    after = review(served)
+    assert (after["findings"], after["suppressed"], after["verdict"]) == ([], 1, "clean")
+    assert len(review(served, "another")["findings"]) == 1
+    exported = served.call("GET", f"/v1/feedback/export?project={P}").body.splitlines()
+    assert [json.loads(line)["fingerprint"] for line in exported] == [finding["fingerprint"]]
+    removed = served.call("DELETE", f"/v1/feedback/{finding['fingerprint']}?project={P}").json
+    assert removed == {"removed": 1}
+    assert len(review(served)["findings"]) == 1
+
+
+def test_bad_values_are_named(served: Served) -> None:
+    """A state, a fingerprint or a field that there is not is 422 or 404, with its name."""
+    assert "state" in str(served.call("GET", "/v1/adapters?state=best").json["detail"])
+    assert "fingerprint" in str(served.call("GET", "/v1/feedback?fingerprint=x").json["detail"])
+    answer = served.call("POST", "/v1/feedback", {"fingerprint": "x", "code": "secret"})
+    assert answer.status == 422
+    assert "secret" not in answer.body.decode()
+    assert served.call("GET", "/v1/adapters/no-such").status == 404
