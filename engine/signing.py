@@ -45,7 +45,7 @@ def verify(directory: Path, public_key: Path, signature: Path | None = None) -> 
         raise ConfigError(f"ENGINE_VERIFY_KEY: {public_key}: {error.strerror}") from error
     try:
         config.verify(directory, signature)
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidSignature, OSError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, InvalidSignature, OSError) as error:
         raise AdapterError(f"{signature} is no valid signature of {directory} by {public_key}") from error
 
 

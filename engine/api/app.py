@@ -13,7 +13,7 @@ from engine.api.callers import Tokens, authenticate
 from engine.api.metrics import Metrics
 from engine.api.openapi import describe
 from engine.api.problems import Problem, ProblemKind
-from engine.api.routes import CALLER, Handler, Route, answer, preferred_language
+from engine.api.routes import CALLER, Handler, Route, answer, check_address, preferred_language
 from engine.errors import ConfigError
 from engine.version import tool_version
 
@@ -40,6 +40,7 @@ def _guarded(route: Route, tokens: Tokens | None) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         if route.role is not None:
             request[CALLER] = authenticate(tokens, request.headers.get("Authorization"), route.role)
+        check_address(request, route)
         return await route.handler(request)
 
     return handle

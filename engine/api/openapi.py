@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from engine.api.problems import MEDIA_TYPE, ProblemBody, ProblemKind
-from engine.api.routes import Route
+from engine.api.routes import MAX_QUERY, Route
 from engine.api.streams import EVENT_NAMES
 from engine.tokens import Role
 
@@ -70,7 +70,7 @@ def _path_parameters(route: Route) -> Iterator[Json]:
 
 def _query_parameters(route: Route) -> Iterator[Json]:
     for name, meaning in route.query.items():
-        schema = {"type": "string", "maxLength": 255}
+        schema = {"type": "string", "maxLength": MAX_QUERY}
         yield {"name": name, "in": "query", "description": meaning, "schema": schema}
 
 
@@ -85,12 +85,14 @@ def _form(route: Route) -> Json:
 
 def _responses(route: Route) -> dict[str, Json]:
     responses = {str(status): _response(body, route, status) for status, body in route.answers.items()}
-    kinds = (
+    kinds = {
         *(route.problems),
+        *((ProblemKind.NOT_FOUND,) if route.path_patterns else ()),
+        *((ProblemKind.INVALID_REQUEST,) if route.query else ()),
         *(_OF_A_BODY if route.body else ()),
         *(_OF_A_TOKEN if route.role else ()),
         ProblemKind.INTERNAL,
-    )
+    }
     for status in sorted({kind.status for kind in kinds}):
         names = ", ".join(sorted(kind for kind in kinds if kind.status == status))
         responses[str(status)] = {

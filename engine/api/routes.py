@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -13,6 +14,9 @@ from engine.api.callers import Caller
 from engine.api.problems import MEDIA_TYPE, Problem, ProblemBody, ProblemKind, invalid
 from engine.tokens import Role
 from engine.wire import Language
+
+MAX_QUERY = 255
+"""Characters of one parameter of the query."""
 
 CALLER = web.RequestKey("caller", Caller)
 """Where a handler finds who calls."""
@@ -40,13 +44,25 @@ class Route:
     streams: bool = False  # also answers with server-sent events
 
 
+def check_address(request: web.Request, route: Route) -> None:
+    """Raise Problem 404 or 422 unless path and query are as the route describes them."""
+    for name, pattern in route.path_patterns.items():
+        if not re.fullmatch(pattern, request.match_info[name]):
+            raise Problem(ProblemKind.NOT_FOUND)
+    for name, value in request.query.items() if route.query else ():
+        if name not in route.query:
+            raise Problem(ProblemKind.INVALID_REQUEST, f"the query takes {', '.join(route.query)}")
+        if len(value) > MAX_QUERY:
+            raise Problem(ProblemKind.INVALID_REQUEST, f"{name}: at most {MAX_QUERY} characters")
+
+
 async def read_body(request: web.Request, model: type[_Model]) -> _Model:
     """Return the body; raises Problem 400, 413, 415 or 422."""
     if request.content_type != "application/json":
         raise Problem(ProblemKind.UNSUPPORTED_MEDIA_TYPE, "application/json")
     data = await request.read()
     try:
-        return model.model_validate_json(data)
+        return model.model_validate_json(data, strict=True)
     except ValidationError as error:
         raise invalid(error) from error
 
