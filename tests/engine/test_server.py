@@ -84,7 +84,7 @@ BAD_BODIES = {
         "Invalid JSON: EOF while parsing an object at line 1 column 1",
     ),
     "not UTF-8": (b"\xff", {}, 400, "malformed-body", "Invalid JSON: expected value at line 1 column 1"),
-    "another type": ("x", {"Content-Type": "text/plain"}, 415, "unsupported-media-type", ""),
+    "another type": ("x", {"Content-Type": "text/plain"}, 415, "unsupported-media-type", "application/json"),
     "no diff": ({}, {}, 422, "invalid-request", "diff: Field required"),
     "unknown field": (
         {**REVIEW, "colour": 1},
