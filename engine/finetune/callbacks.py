@@ -16,8 +16,10 @@ OnLog = Callable[[int, dict[str, float]], None]
 """Called with the step and the values that were logged at it."""
 
 
-def callbacks(on_log: OnLog, settings: FinetuneSettings, validates: bool, run: str) -> list[Any]:
-    """Return the trainer's callbacks for the run called `run`."""
+def callbacks(
+    on_log: OnLog, settings: FinetuneSettings, validates: bool, run: str, epochs: float
+) -> list[Any]:
+    """Return the trainer's callbacks for the run called `run`, which goes `epochs` times through its rows."""
     from transformers import EarlyStoppingCallback, TrainerCallback
 
     class Reporter(TrainerCallback):  # type: ignore[misc]
@@ -26,7 +28,7 @@ def callbacks(on_log: OnLog, settings: FinetuneSettings, validates: bool, run: s
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             values = {name: float(value) for name, value in (logs or {}).items() if _is_number(value)}
             if "epoch" in values:
-                values["epoch"] *= settings.epochs  # the trainer takes the whole run for one
+                values["epoch"] *= epochs  # the trainer takes the whole run for one
             on_log(int(state.global_step), values)
             for name in ("loss", "eval_loss"):
                 if not math.isfinite(values.get(name, 0.0)):

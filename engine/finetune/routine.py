@@ -56,7 +56,8 @@ def finetune(
     start = checkpoints.newest(out / CHECKPOINTS, run) if resume else None
 
     batches = plan_batches(data.rows, settings)
-    watchers = callbacks(on_log, settings, bool(data.validation), run)
+    epochs = sum(map(len, batches)) / len(data.rows)
+    watchers = callbacks(on_log, settings, bool(data.validation), run, epochs)
     trainer = build_trainer(loaded, settings, data.rows, batches, data.validation, out, watchers)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(start) if start else None)

@@ -72,6 +72,7 @@ def build_trainer(
         """Computes `label_loss`, and draws batches by tokens instead of by rows."""
 
         control: Any
+        _validation: Any = None
 
         def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
             return label_loss(*self._labelled(inputs))
@@ -88,10 +89,11 @@ def build_trainer(
         def _validation_loss(self) -> float:
             import torch
 
+            self._validation = self._validation or self._loader(validation, validation_batches)
             self.model.eval()
             total = weight = 0.0
             with torch.no_grad():
-                for inputs in self._loader(validation, validation_batches):
+                for inputs in self._validation:
                     part, share = label_nll(*self._labelled(inputs))
                     total, weight = total + part.item(), weight + share.item()
             self.model.train()

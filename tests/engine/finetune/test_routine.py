@@ -259,6 +259,21 @@ def test_two_half_batches_are_one(tmp_path: Path, tiny_base: Path) -> None:
     assert_same_weights(last_checkpoint(runs[0]), last_checkpoint(runs[1]), tolerance=1e-3)
 
 
+def test_epochs_are_of_the_rows(tmp_path: Path, tiny_base: Path, tiny_rows: list[Row]) -> None:
+    """What is logged as epoch is how often the run has gone through its rows, however it is cut short."""
+    epochs: dict[int, float] = {}
+    for steps in (3, -1):
+        settings = changed(max_steps=steps, epochs=2)
+        train(
+            tiny_base,
+            tiny_rows,
+            tmp_path,
+            settings=settings,
+            on_log=lambda step, values: epochs.update({step: values["epoch"]}),
+        )
+        assert max(epochs.values()) == pytest.approx(2 if steps < 0 else 3 / 8, abs=0.15)
+
+
 def test_time_limit_ends_the_run(tmp_path: Path, tiny_base: Path, tiny_rows: list[Row]) -> None:
     """After max_seconds the run ends with its step validated and its adapter saved."""
     run = train(tiny_base, tiny_rows, tmp_path, settings=changed(max_seconds=1e-3))
