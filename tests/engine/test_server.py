@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -277,6 +278,8 @@ def test_a_caller_that_leaves_cancels_its_review(serve: Serve) -> None:
             task = asyncio.ensure_future(call.__aenter__())
             await asyncio.to_thread(wait_for, served, 1)
             task.cancel()
+            with suppress(asyncio.CancelledError):
+                (await task).close()
 
     for accept in ("application/json", "text/event-stream"):
         asyncio.run(leave(accept))
