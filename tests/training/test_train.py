@@ -35,7 +35,7 @@ def _items(path: Path, splits: list[str | None]) -> Path:
 
 
 def test_review_items_train_by_their_split(tmp_path: Path) -> None:
-    """Unmarked and train items train, dev items validate with their line scores alone, test items do nothing."""
+    """Unmarked and train items train, dev items validate by their line scores, test items do nothing."""
     data = _items(tmp_path / "items.jsonl.gz", [None, "train", "dev", "test"])
     rows, held_out = read_training_rows([data], ExampleSettings(nothing_share=0))
     assert [row.kind for row in rows] == ["labels", "text", "labels", "text"]
