@@ -1,4 +1,4 @@
-"""Whether a suggestion is worth showing: it changes the line and leaves Python that still parses. Pure."""
+"""Whether a suggestion is worth showing: it changes the line, and what stands around it still fits. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,22 @@ def usable_suggestion(suggestion: str | None, line: str, language: str) -> str |
     text = indent_suggestion(suggestion, line)
     if text.rstrip() == line.rstrip():
         return None
+    if _open_brackets(text) != _open_brackets(line) or _last_mark(text) != _last_mark(line):
+        return None
     if language == "python" and not _fits_python(suggestion, line.strip()):
         return None
     return text
+
+
+def _open_brackets(text: str) -> list[int]:
+    """How many brackets of each kind the text opens for what follows, or closes of what came before."""
+    return [text.count(opening) - text.count(closing) for opening, closing in ("()", "[]", "{}")]
+
+
+def _last_mark(text: str) -> str:
+    """The comma or the like that ties the text to the next line."""
+    last = text.rstrip()[-1:]
+    return last if last in ",;:\\+|&" else ""
 
 
 class _Shape(Enum):
