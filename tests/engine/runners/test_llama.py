@@ -91,8 +91,10 @@ def test_growing_requests_give_what_single_ones_do(runner: LlamaRunner) -> None:
 
 def test_prompts_outlive_the_window(runner: LlamaRunner) -> None:
     """What was read past the window of 512 tokens scores the same again, others in between or not."""
-    request = _request(1, lines=24)
-    assert runner.count_tokens(request.prompt) < 512 < runner.count_tokens(request.prompt) * 2
+    long = _request(1, lines=28)
+    request = ScoreRequest(long.prompt, long.blocks[:8])
+    read = sum(map(runner.count_tokens, (request.prompt, *request.blocks)))
+    assert runner.count_tokens(request.prompt) < 512 < read
     first = _logs(runner, request)
     assert np.abs(_logs(runner, request) - first).mean() < NOISE
     _logs(runner, *(_request(seed, lines=2) for seed in range(2, 6)))
