@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def _measure_runner(runner: LlamaRunner, work: Work) -> dict[str, float]:
         4 * REPLY_TOKENS / _seconds(lambda: list(runner.write(four, Cancellation())))
     )
     for name, request in work.hunks.items():
-        found[name] = _seconds(lambda request=request: _scores(runner, request))
+        found[name] = _seconds(partial(_scores, runner, request))
         again = WriteRequest(request.prompt, f"{request.blocks[0]} bug en\n", SCHEMA, 4)
         [(_, reply)] = runner.write([again], Cancellation())
         found[f"{name}_prompt_tokens"] = reply.prompt_tokens
@@ -145,7 +146,7 @@ def _measure_binding(binding: Any, texts: dict[str, list[int]]) -> dict[str, flo
     written = {"n_predict": REPLY_TOKENS, "json_schema": SCHEMA}
     complete(texts["decode"], **written)
     found["decode"] = REPLY_TOKENS / _seconds(lambda: complete(texts["decode"], **written))
-    return found | {name: _seconds(lambda name=name: complete(texts[name])) for name in HUNKS}
+    return found | {name: _seconds(partial(complete, texts[name])) for name in HUNKS}
 
 
 def _summary(name: str, turns: list[tuple[dict[str, float], dict[str, float]]]) -> dict[str, float]:
