@@ -91,8 +91,15 @@ def test_bad_data_ends_the_command_with_exit_code_2(
     """The message says file, line and field; nothing is trained."""
     data = tmp_path / "rows.jsonl"
     data.write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
-    base = tmp_path / "base"
-    code = main(["sft", "--data", str(data), "--out", str(tmp_path / "out"), "--base-dir", str(base)])
+    settings = tmp_path / "settings.toml"
+    settings.write_text('backend = "trl"')  # Unsloth would patch the libraries under the other tests
+    paths = {
+        "--data": data,
+        "--settings": settings,
+        "--out": tmp_path / "out",
+        "--base-dir": tmp_path / "base",
+    }
+    code = main(["sft", *(word for option, path in paths.items() for word in (option, str(path)))])
     assert code == 2
     assert "rows.jsonl" in (error := capsys.readouterr().err)
     assert "completion" in error
