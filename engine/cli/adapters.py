@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.adapters import load_adapter
-from engine.cli.command import Command, Parser, Surroundings
+from engine.cli.command import Command, Parser, Surroundings, add_action
 from engine.cli.listing import print_json, print_table, shown
 from engine.errors import AdapterConflict
 from engine.exits import ExitCode
@@ -35,28 +35,28 @@ _Action = Callable[[argparse.Namespace, _Context], None]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `tenken adapters` understands."""
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
-    _add(actions, "init", _init, "make the database and say where it is")
-    listing = _add(actions, "list", _list, "list adapters")
+    add_action(actions, "init", _init, "make the database and say where it is")
+    listing = add_action(actions, "list", _list, "list adapters")
     listing.add_argument("--all", action="store_true", help="of every project")
     listing.add_argument(
         "--state", choices=[state.value for state in AdapterState], help="in this state only"
     )
-    _add_version(_add(actions, "show", _show, "show one adapter with its manifest"))
-    importing = _add(actions, "import", _import, "take in an adapter directory as a candidate")
+    _add_version(add_action(actions, "show", _show, "show one adapter with its manifest"))
+    importing = add_action(actions, "import", _import, "take in an adapter directory as a candidate")
     importing.add_argument("directory", type=Path, metavar="DIR")
     importing.add_argument(
         "--any-base", action="store_true", help="also one that is not for this machine's base model"
     )
-    exporting = _add_version(_add(actions, "export", _export, "copy an adapter to a new directory"))
+    exporting = _add_version(add_action(actions, "export", _export, "copy an adapter to a new directory"))
     exporting.add_argument("target", type=Path, metavar="DIR")
-    _add_version(_add(actions, "promote", _promote, "make an adapter champion"))
-    rollback = _add(actions, "rollback", _roll_back, "return to the champion before")
+    _add_version(add_action(actions, "promote", _promote, "make an adapter champion"))
+    rollback = add_action(actions, "rollback", _roll_back, "return to the champion before")
     rollback.add_argument("version", nargs="?", metavar="VERSION", help="or to this one")
-    _add_version(_add(actions, "reject", _reject, "have an adapter never serve"))
-    _add(actions, "history", _history, "list the changes of champion")
-    comparing = _add(actions, "compare", _compare, "show scores side by side")
+    _add_version(add_action(actions, "reject", _reject, "have an adapter never serve"))
+    add_action(actions, "history", _history, "list the changes of champion")
+    comparing = add_action(actions, "compare", _compare, "show scores side by side")
     comparing.add_argument("versions", nargs="+", metavar="VERSION")
-    _add_version(_add(actions, "delete", _delete, "forget an adapter"))
+    _add_version(add_action(actions, "delete", _delete, "forget an adapter"))
     _add_merge(actions)
 
 
@@ -72,25 +72,13 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
 COMMAND = Command("adapters", "Keep adapters: import, compare, promote, roll back.", add_arguments, run)
 
 
-def _add(
-    actions: argparse._SubParsersAction[Parser], name: str, act: _Action, summary: str
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=summary, description=summary)
-    parser.add_argument(
-        "--project", metavar="NAME", help="e.g. group/app; that of the git remote if not given"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(act=act)
-    return parser
-
-
 def _add_version(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("version", metavar="VERSION")
     return parser
 
 
 def _add_merge(actions: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add(actions, "merge", _merge, "merge adapters into a new candidate, without calibration")
+    parser = add_action(actions, "merge", _merge, "merge adapters into a new candidate, without calibration")
     parser.add_argument("versions", nargs="+", metavar="VERSION")
     parser.add_argument("--name", required=True, help="of the new adapter")
     parser.add_argument("--method", choices=["cat", "linear", "ties", "dare_linear"], default="cat")

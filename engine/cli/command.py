@@ -37,6 +37,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(ExitCode.USAGE, f"tenken: {message} (see: {self.prog} --help)\n")
 
 
+def add_action(
+    actions: argparse._SubParsersAction[Parser], name: str, act: Callable[..., None], summary: str
+) -> argparse.ArgumentParser:
+    """Add an action of a command that works on a project's store, and return its parser."""
+    parser = actions.add_parser(name, help=summary, description=summary)
+    parser.add_argument(
+        "--project", metavar="NAME", help="e.g. group/app; that of the git remote if not given"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(act=act)
+    return parser
+
+
 def exit_codes_text() -> str:
     """Return the exit codes as a section of the help."""
     rows = (f"  {code.value:>3}  {code.meaning}" for code in ExitCode)

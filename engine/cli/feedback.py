@@ -11,7 +11,7 @@ from typing import TextIO
 
 from pydantic import ValidationError
 
-from engine.cli.command import Command, Parser, Surroundings
+from engine.cli.command import Command, Parser, Surroundings, add_action
 from engine.cli.listing import print_json, print_table
 from engine.errors import InputError
 from engine.exits import ExitCode
@@ -27,19 +27,19 @@ _Act = Callable[[argparse.Namespace, str], None]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `tenken feedback` understands."""
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
-    adding = _add(actions, "add", _record, "say what a finding was worth")
+    adding = add_action(actions, "add", _record, "say what a finding was worth")
     adding.add_argument("fingerprint", metavar="FINGERPRINT", help="of the finding, as the reports have it")
     adding.add_argument("verdict", choices=[verdict.value for verdict in FeedbackVerdict])
     adding.add_argument("--reason", default="", help="in your own words")
     adding.add_argument("--adapter", default="", metavar="VERSION", help="that made the finding")
     adding.add_argument("--role", default="", help="of whoever says it, e.g. developer")
-    listing = _add(actions, "list", _list, "list feedback, the latest first")
+    listing = add_action(actions, "list", _list, "list feedback, the latest first")
     listing.add_argument("--all", action="store_true", help="of every project")
     listing.add_argument("--fingerprint", help="about this finding only")
     listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most N; 100 if not given")
-    removing = _add(actions, "remove", _remove, "forget all feedback about a finding")
+    removing = add_action(actions, "remove", _remove, "forget all feedback about a finding")
     removing.add_argument("fingerprint", metavar="FINGERPRINT")
-    exporting = _add(actions, "export", _export, "write all feedback as JSON lines, for training")
+    exporting = add_action(actions, "export", _export, "write all feedback as JSON lines, for training")
     exporting.add_argument("--all", action="store_true", help="of every project")
     exporting.add_argument("--output", type=Path, metavar="FILE", help="standard output if not given")
 
@@ -51,18 +51,6 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
 
 
 COMMAND = Command("feedback", "Say what findings were worth; dismissed ones stay away.", add_arguments, run)
-
-
-def _add(
-    actions: argparse._SubParsersAction[Parser], name: str, act: _Act, summary: str
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=summary, description=summary)
-    parser.add_argument(
-        "--project", metavar="NAME", help="e.g. group/app; that of the git remote if not given"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(act=act)
-    return parser
 
 
 def _record(arguments: argparse.Namespace, project: str) -> None:
