@@ -103,13 +103,18 @@ def _renamed(adapter: Path, tensors: Tensors, rank: int) -> Tensors:
     return renamed
 
 
-def _gguf_name(adapter: Path, name: str) -> str:
+def split_name(adapter: Path, name: str) -> tuple[int, str, str]:
+    """Return layer, module (as PEFT calls it) and side (A or B) of the tensor `name`; or AdapterError."""
     match = _TENSOR.fullmatch(name)
-    projection = _PROJECTIONS.get(match["module"]) if match else None
-    if match is None or projection is None:
+    if match is None or match["module"] not in _PROJECTIONS:
         known = ", ".join(module.partition(".")[2] for module in _PROJECTIONS)
         raise AdapterError(f"{adapter} has a tensor {name}; only LoRA on {known} can be used")
-    return f"blk.{match['layer']}.{projection}.weight.lora_{match['side'].lower()}"
+    return int(match["layer"]), match["module"], match["side"]
+
+
+def _gguf_name(adapter: Path, name: str) -> str:
+    layer, module, side = split_name(adapter, name)
+    return f"blk.{layer}.{_PROJECTIONS[module]}.weight.lora_{side.lower()}"
 
 
 def _check(adapter: Path, name: str, values: npt.NDArray[np.float32], rank: int) -> None:
