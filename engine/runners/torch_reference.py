@@ -45,7 +45,7 @@ def plan_batches(lengths: Sequence[int], token_budget: int, max_rows: int = 4096
     return batches
 
 
-class TorchRunner:
+class ReferenceRunner:
     """A Runner on a Hugging Face model directory and, optionally, a PEFT adapter directory."""
 
     def __init__(self, model: Any, tokenizer: Any, base_model: str, adapter: str, token_budget: int) -> None:

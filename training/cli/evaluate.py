@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LARGEST_RANK = 64
+
 
 def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand and its options."""
@@ -47,7 +49,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--runner", choices=["llama", "torch"], default="llama")
     parser.add_argument("--base-dir", type=Path, metavar="DIR", help="Hugging Face directory, for torch")
     parser.add_argument("--device", help="for torch: cpu, cuda, ... (default: cuda if there is one)")
-    parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="for torch")
+    parser.add_argument("--dtype", choices=["bfloat16", "nf4", "float32"], help="for torch")
     parser.add_argument(
         "--train-data", type=Path, metavar="FILE", help="compare with baselines trained on its train split"
     )
@@ -104,11 +106,17 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
     if arguments.runner == "llama":
         return _open_llama(adapter)
-    from engine.runners.torch_reference import TorchRunner
+    from engine.runners.gemma.memory import Precision
+    from engine.runners.torch_opening import TorchOptions, default_device, open_torch_directory
 
     if arguments.base_dir is None:
         raise InputError("--runner torch needs --base-dir, the Hugging Face directory of the base model")
-    return TorchRunner.load(arguments.base_dir, adapter, device=arguments.device, dtype=arguments.dtype)
+    device = arguments.device or default_device()
+    usual: Precision = "bfloat16" if device.startswith("cuda") else "float32"
+    precision: Precision = arguments.dtype or usual
+    name = adapter.name if adapter else ""
+    options = TorchOptions(device=device, precision=precision, rank=_LARGEST_RANK)
+    return open_torch_directory(arguments.base_dir, options, adapter, adapter, name)
 
 
 def _open_llama(adapter: Path | None) -> Runner:

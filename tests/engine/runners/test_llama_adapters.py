@@ -15,7 +15,7 @@ from engine.models import BaseModel  # noqa: E402
 from engine.prompts import LABELS  # noqa: E402
 from engine.runners import Cancellation, Runner, ScoreRequest  # noqa: E402
 from engine.runners.llama import LlamaOptions, LlamaRunner  # noqa: E402
-from engine.runners.torch_reference import TorchRunner  # noqa: E402
+from engine.runners.torch_reference import ReferenceRunner  # noqa: E402
 
 pytestmark = [pytest.mark.model, pytest.mark.train]
 
@@ -38,8 +38,8 @@ def test_converted_adapter_equals_peft(
     """llama.cpp with the converted adapter agrees with PEFT within int8 noise; the base alone does not."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     directory = hf_base(gemma)
-    peft = _logs(TorchRunner.load(directory, random_adapter, device="cpu", dtype="float32"))
-    base = _logs(TorchRunner.load(directory, device="cpu", dtype="float32"))
+    peft = _logs(ReferenceRunner.load(directory, random_adapter, device="cpu", dtype="float32"))
+    base = _logs(ReferenceRunner.load(directory, device="cpu", dtype="float32"))
     ours = _logs(LlamaRunner(gemma, LlamaOptions(score_adapter=random_adapter, cache=tmp_path, context=1024)))
     assert np.abs(ours - peft).mean() < 0.25
     assert np.abs(ours - base).mean() > 4 * np.abs(ours - peft).mean()

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from engine.errors import AdapterError, ModelError, RunnerError
 from engine.prompts import LABELS
 from engine.runners import Cancellation, ScoreRequest, WriteRequest
-from engine.runners.torch_reference import TorchRunner, plan_batches
+from engine.runners.torch_reference import ReferenceRunner, plan_batches
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-peft = pytest.importorskip("peft")
+pytest.importorskip("peft")
 
 SCHEMA: dict[str, object] = {
     "type": "object",
@@ -34,61 +34,13 @@ REQUESTS = (
 
 
 @pytest.fixture(scope="module")
-def base_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A two-layer Gemma 3 with a byte-level vocabulary that knows the labels."""
-    from tokenizers import AddedToken, Tokenizer
-    from tokenizers.decoders import ByteLevel as Decoder
-    from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    special = ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"]
-    vocabulary = {token: number for number, token in enumerate([*special, *sorted(ByteLevel.alphabet())])}
-    tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = Decoder()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
-    tokenizer.add_tokens([AddedToken(label, normalized=False) for label in LABELS])
-    config = transformers.Gemma3TextConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        sliding_window=16,
-        layer_types=["sliding_attention", "full_attention"],
-        pad_token_id=0,
-        eos_token_id=1,
-        bos_token_id=2,
-    )
-    torch.manual_seed(1)
-    path = tmp_path_factory.mktemp("base")
-    transformers.Gemma3ForCausalLM(config).save_pretrained(path)
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>"
-    ).save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def adapter_dir(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PEFT adapter whose B matrices are not zero, so that it has an effect."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(base_dir)
-    config = peft.LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
-    path = tmp_path_factory.mktemp("adapter")
-    peft.get_peft_model(model, config).save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def runner(base_dir: Path) -> Iterator[TorchRunner]:
-    runner = TorchRunner.load(base_dir, device="cpu", token_budget=128)
+def runner(base_dir: Path) -> Iterator[ReferenceRunner]:
+    runner = ReferenceRunner.load(base_dir, device="cpu", token_budget=128)
     yield runner
     runner.close()
 
 
-def scores_of(runner: TorchRunner) -> dict[int, tuple[tuple[float, ...], ...]]:
+def scores_of(runner: ReferenceRunner) -> dict[int, tuple[tuple[float, ...], ...]]:
     found = dict(runner.score(REQUESTS, LABELS, Cancellation()))
     return {index: scores.probabilities for index, scores in found.items()}
 
@@ -103,7 +55,7 @@ def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budge
         assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
 
 
-def test_scores_equal_the_full_head_after_each_prefix(runner: TorchRunner, base_dir: Path) -> None:
+def test_scores_equal_the_full_head_after_each_prefix(runner: ReferenceRunner, base_dir: Path) -> None:
     """Each block's row is the model's own next-token softmax over the labels at that prefix."""
     model = transformers.AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(base_dir)
@@ -118,29 +70,29 @@ def test_scores_equal_the_full_head_after_each_prefix(runner: TorchRunner, base_
             assert scores[number][place] == pytest.approx(want, abs=1e-5)
 
 
-def test_scores_do_not_depend_on_the_batch(runner: TorchRunner, base_dir: Path) -> None:
+def test_scores_do_not_depend_on_the_batch(runner: ReferenceRunner, base_dir: Path) -> None:
     """One request a batch gives the scores that a padded batch gives."""
-    alone = TorchRunner.load(base_dir, device="cpu", token_budget=1)
+    alone = ReferenceRunner.load(base_dir, device="cpu", token_budget=1)
     for number, rows in scores_of(alone).items():
         for row, other in zip(rows, scores_of(runner)[number], strict=True):
             assert row == pytest.approx(other, abs=1e-5)
 
 
-def test_an_adapter_changes_the_scores(runner: TorchRunner, base_dir: Path, adapter_dir: Path) -> None:
+def test_an_adapter_changes_the_scores(runner: ReferenceRunner, base_dir: Path, adapter_dir: Path) -> None:
     """The adapter is named, and applied: scores differ from the base model's."""
-    adapted = TorchRunner.load(base_dir, adapter_dir, device="cpu")
+    adapted = ReferenceRunner.load(base_dir, adapter_dir, device="cpu")
     assert (runner.adapter, adapted.adapter) == ("", adapter_dir.name)
     assert scores_of(adapted)[0][0] != pytest.approx(scores_of(runner)[0][0], abs=1e-4)
 
 
-def test_a_cancelled_score_yields_nothing(runner: TorchRunner) -> None:
+def test_a_cancelled_score_yields_nothing(runner: ReferenceRunner) -> None:
     """Cancellation before the first batch ends the call."""
     cancellation = Cancellation()
     cancellation.cancel()
     assert list(runner.score(REQUESTS, LABELS, cancellation)) == []
 
 
-def test_a_cancelled_batch_is_not_handed_out_further(runner: TorchRunner) -> None:
+def test_a_cancelled_batch_is_not_handed_out_further(runner: ReferenceRunner) -> None:
     """Cancelling at the first answer ends the call, though more requests were in its batch."""
     cancellation = Cancellation()
     seen = []
@@ -150,7 +102,7 @@ def test_a_cancelled_batch_is_not_handed_out_further(runner: TorchRunner) -> Non
     assert len(seen) == 1
 
 
-def test_requests_without_blocks_are_answered_with_no_row(runner: TorchRunner) -> None:
+def test_requests_without_blocks_are_answered_with_no_row(runner: ReferenceRunner) -> None:
     """Nothing to score is legal, as a request without blocks and as no request."""
     empty = [ScoreRequest("nothing", ())]
     assert [(i, s.probabilities) for i, s in runner.score(empty, LABELS, Cancellation())] == [(0, ())]
@@ -158,14 +110,14 @@ def test_requests_without_blocks_are_answered_with_no_row(runner: TorchRunner) -
     assert list(runner.write([], Cancellation())) == []
 
 
-def test_tokens_are_reported_as_they_are_scored(runner: TorchRunner) -> None:
+def test_tokens_are_reported_as_they_are_scored(runner: ReferenceRunner) -> None:
     """The callback's sum is the number of tokens of all requests, BOS included."""
     seen: list[int] = []
     scores = dict(runner.score(REQUESTS, LABELS, Cancellation(), seen.append))
     assert sum(seen) == sum(score.prompt_tokens for score in scores.values())
 
 
-def test_replies_follow_their_schema(runner: TorchRunner) -> None:
+def test_replies_follow_their_schema(runner: ReferenceRunner) -> None:
     """A random model still writes JSON of the schema, whatever stands beside it in the batch."""
     pytest.importorskip("llguidance")
     requests = [WriteRequest(prompt, "=>", SCHEMA, 24) for prompt in ("a", "a much longer prompt")]
@@ -176,7 +128,7 @@ def test_replies_follow_their_schema(runner: TorchRunner) -> None:
         assert set(json.loads(reply.text)) == {"m"}
 
 
-def test_a_reply_out_of_budget_is_truncated(runner: TorchRunner) -> None:
+def test_a_reply_out_of_budget_is_truncated(runner: ReferenceRunner) -> None:
     """A budget of two tokens cannot hold the object, and the reply says so."""
     pytest.importorskip("llguidance")
     ((_, reply),) = runner.write([WriteRequest("a", "=>", SCHEMA, 2)], Cancellation())
@@ -184,7 +136,7 @@ def test_a_reply_out_of_budget_is_truncated(runner: TorchRunner) -> None:
     assert reply.tokens == 2
 
 
-def test_labels_of_several_tokens_are_refused(runner: TorchRunner) -> None:
+def test_labels_of_several_tokens_are_refused(runner: ReferenceRunner) -> None:
     """A label that is not one token cannot be read from one distribution."""
     with pytest.raises(RunnerError, match="wontfix"):
         list(runner.score(REQUESTS, (" ok", " wontfix"), Cancellation()))
@@ -193,14 +145,14 @@ def test_labels_of_several_tokens_are_refused(runner: TorchRunner) -> None:
 def test_directories_without_a_model_are_named(base_dir: Path, tmp_path: Path) -> None:
     """The error names the directory and what it lacks."""
     with pytest.raises(ModelError, match=r"config\.json"):
-        TorchRunner.load(tmp_path)
+        ReferenceRunner.load(tmp_path)
     with pytest.raises(AdapterError, match=r"adapter_config\.json"):
-        TorchRunner.load(base_dir, tmp_path)
+        ReferenceRunner.load(base_dir, tmp_path)
 
 
 def test_a_closed_runner_refuses_work(base_dir: Path) -> None:
     """After close, twice even, scoring raises a RunnerError."""
-    runner = TorchRunner.load(base_dir, device="cpu")
+    runner = ReferenceRunner.load(base_dir, device="cpu")
     runner.close()
     runner.close()
     with pytest.raises(RunnerError, match="closed"):

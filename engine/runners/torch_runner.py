@@ -1,0 +1,186 @@
+"""The `torch` runner: Gemma 3 on one GPU, by the passes of `engine.runners.gemma`.
+
+Runners of different adapters share one loaded model; each holds a slot of its LoRA stacks. Other models
+than Gemma 3, and adapters that are no plain LoRA, are `torch_reference`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from engine.errors import AdapterError, RunnerError
+from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
+from engine.runners.gemma.loaded import LoadedGemma, Prompt
+from engine.runners.gemma.writing import Wanted
+
+_GUIDANCE = {"x-guidance": {"whitespace_flexible": False}}
+_PROBE = " fix bug test docs"
+_NO_EFFECT = 1e-4  # of a probability
+
+
+class TorchRunner:
+    """A Runner on a loaded Gemma, with at most one adapter for each of the two calls."""
+
+    def __init__(
+        self,
+        gemma: LoadedGemma,
+        base_model: str,
+        score_adapter: Path | None = None,
+        write_adapter: Path | None = None,
+        adapter: str = "",
+    ) -> None:
+        self.base_model = base_model
+        self.adapter = adapter
+        self._gemma: LoadedGemma | None = gemma
+        self._slots: list[int] = []
+        try:
+            self._score_slot = self._resident(score_adapter)
+            self._write_slot = self._resident(write_adapter)
+        except BaseException:
+            self.close()
+            raise
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of `text`, no BOS counted."""
+        return len(self._loaded.encode(text))
+
+    def score(
+        self,
+        requests: Sequence[ScoreRequest],
+        labels: Sequence[str],
+        cancellation: Cancellation,
+        on_tokens: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[tuple[int, Scores]]:
+        """Yield (index of the request, scores) in order; stops after the batch under way."""
+        yield from score_together([(self, request) for request in requests], labels, cancellation, on_tokens)
+
+    def write(
+        self, requests: Sequence[WriteRequest], cancellation: Cancellation
+    ) -> Iterator[tuple[int, Reply]]:
+        """Yield (index of the request, greedy reply) as they end; stops between tokens when cancelled."""
+        yield from write_together([(self, request) for request in requests], cancellation)
+
+    def close(self) -> None:
+        """Give back the adapters' slots. The model goes with its last runner. Idempotent."""
+        if self._gemma is not None:
+            for slot in self._slots:
+                self._gemma.drop_adapter(slot)
+        self._gemma = None
+
+    def scoring_prompt(self, request: ScoreRequest) -> Prompt:
+        """Return what is read to score `request`."""
+        gemma = self._loaded
+        tokens = gemma.prompt_tokens(request.prompt, *request.blocks)
+        shared = 1 + len(gemma.encode(request.prompt))
+        ends = accumulate((len(gemma.encode(block)) for block in request.blocks), initial=shared)
+        return Prompt(tokens, shared, tuple(end - 1 for end in ends)[1:], self._score_slot)
+
+    def wanted_reply(self, index: int, request: WriteRequest) -> Wanted:
+        """Return what is written for `request`."""
+        gemma = self._loaded
+        tokens = gemma.prompt_tokens(request.prompt, request.suffix)
+        room = gemma.plan.context - len(tokens)
+        if room < request.max_tokens:
+            raise RunnerError(
+                f"a prompt has {len(tokens)} tokens; with {request.max_tokens} of a reply that is over "
+                f"ENGINE_CONTEXT, {gemma.plan.context}"
+            )
+        shared = 1 + len(gemma.encode(request.prompt))
+        schema = _GUIDANCE | request.schema
+        return Wanted(index, tokens, shared, schema, request.max_tokens, self._write_slot)
+
+    @property
+    def loaded(self) -> LoadedGemma:
+        """The model; raises RunnerError when closed."""
+        return self._loaded
+
+    @property
+    def _loaded(self) -> LoadedGemma:
+        if self._gemma is None:
+            raise RunnerError("the runner is closed")
+        return self._gemma
+
+    def _resident(self, directory: Path | None) -> int:
+        if directory is None:
+            return -1
+        slot = self._loaded.add_adapter(directory)
+        self._slots.append(slot)
+        if _distance(*(self._probe(adapter) for adapter in (-1, slot))) < _NO_EFFECT:
+            raise AdapterError(
+                f"{directory} has no effect on {self.base_model}: made for another base model?"
+            )
+        return slot
+
+    def _probe(self, adapter: int) -> list[float]:
+        tokens = self._loaded.prompt_tokens(_PROBE)
+        ((_, hidden, _),) = self._loaded.read([Prompt(tokens, 0, (len(tokens) - 1,), adapter)])
+        (row,) = self._loaded.label_probabilities(hidden, self._loaded.encode(_PROBE))
+        return row
+
+
+def score_together(
+    requests: Sequence[tuple[TorchRunner, ScoreRequest]],
+    labels: Sequence[str],
+    cancellation: Cancellation,
+    on_tokens: Callable[[int], None] = lambda count: None,
+) -> Iterator[tuple[int, Scores]]:
+    """Score requests of runners that share a model, whatever their adapters, in the same passes."""
+    if not requests:
+        return
+    gemma = requests[0][0].loaded
+    ids = _label_ids(gemma, labels, requests[0][0].base_model)
+    prompts = [runner.scoring_prompt(request) for runner, request in requests]
+    for index in (index for index, prompt in enumerate(prompts) if not prompt.wanted):
+        if cancellation.cancelled:
+            return
+        on_tokens(len(prompts[index].tokens))
+        yield index, Scores((), prompt_tokens=len(prompts[index].tokens))
+    order = sorted(
+        (index for index, prompt in enumerate(prompts) if prompt.wanted), key=lambda i: prompts[i].adapter
+    )
+    read = gemma.read([prompts[index] for index in order], lambda: cancellation.cancelled)
+    for place, hidden, cached in read:
+        if cancellation.cancelled:
+            return
+        index = order[place]
+        rows = tuple(tuple(row) for row in gemma.label_probabilities(hidden, ids))
+        on_tokens(len(prompts[index].tokens))
+        yield index, Scores(rows, prompt_tokens=len(prompts[index].tokens), cached_tokens=cached)
+
+
+def write_together(
+    requests: Sequence[tuple[TorchRunner, WriteRequest]], cancellation: Cancellation
+) -> Iterator[tuple[int, Reply]]:
+    """Write for runners that share a model, whatever their adapters, in the same batch."""
+    if not requests:
+        return
+    gemma = requests[0][0].loaded
+    wanted = [runner.wanted_reply(index, request) for index, (runner, request) in enumerate(requests)]
+    # Rows with one adapter are read together; the steps afterwards mix them all.
+    wanted.sort(key=lambda reply: reply.adapter)
+    lengths = {reply.index: len(reply.tokens) for reply in wanted}
+    for index, written in gemma.write(wanted, lambda: cancellation.cancelled):
+        yield (
+            index,
+            Reply(
+                gemma.decode(written.tokens),
+                truncated=written.truncated,
+                tokens=len(written.tokens),
+                prompt_tokens=lengths[index],
+                cached_tokens=written.cached,
+            ),
+        )
+
+
+def _label_ids(gemma: LoadedGemma, labels: Sequence[str], base_model: str) -> list[int]:
+    ids = [gemma.encode(label) for label in labels]
+    split = [label for label, tokens in zip(labels, ids, strict=True) if len(tokens) != 1]
+    if split:
+        raise RunnerError(f"the labels {split} are not single tokens of {base_model}")
+    return [tokens[0] for tokens in ids]
+
+
+def _distance(one: Sequence[float], other: Sequence[float]) -> float:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
