@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.cpus import available_cpus
@@ -15,15 +15,18 @@ _REMEMBERED = 64
 
 
 class Grammars:
-    """Compiles each schema once for a vocabulary, and fills masks for many replies at once."""
+    """Compiles each schema once for a vocabulary, and fills masks for many replies at once.
 
-    def __init__(self, tokenizer_json: str, vocab: int) -> None:
+    `ends` are the tokens of which one ends a reply.
+    """
+
+    def __init__(self, tokenizer_json: str, vocab: int, ends: Collection[int]) -> None:
         try:
             import llguidance
         except ImportError as missing:
             raise MissingExtra("llguidance", "gpu") from missing
         self._library: Any = llguidance
-        self._vocabulary = llguidance.LLTokenizer(tokenizer_json, n_vocab=vocab)
+        self._vocabulary = llguidance.LLTokenizer(tokenizer_json, n_vocab=vocab, eos_token=sorted(ends))
         self._compiled: dict[str, Any] = {}
         threads = min(_MOST_THREADS, available_cpus())
         self._executor = llguidance.LLExecutor(num_threads=threads)

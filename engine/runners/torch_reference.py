@@ -176,12 +176,13 @@ class ReferenceRunner:
         import torch
         from transformers import LogitsProcessorList
 
+        from engine.runners.grammars import Grammars
         from engine.runners.torch_grammar import GrammarProcessor
 
-        grammar = GrammarProcessor.compile(
-            self._tokenizer, self._loaded.config.vocab_size, [request.schema for request in requests]
-        )
+        vocab = self._loaded.config.vocab_size
         ends = self._end_ids()
+        grammars = Grammars(self._tokenizer.backend_tokenizer.to_str(), vocab, ends)
+        grammar = GrammarProcessor.compile(grammars, vocab, [request.schema for request in requests])
         ids, mask = self._pad(rows, left=True)
         with torch.inference_mode():
             output = self._loaded.generate(

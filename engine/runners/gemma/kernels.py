@@ -1,8 +1,4 @@
-"""The Triton kernels that `triton_ops` launches. Each computes in float32 what `ops.PlainOps` does.
-
-A program's LoRA part adds t @ B for its own columns: t stands in the product, behind the projection's
-columns, for every resident adapter; the row's adapter chooses its own.
-"""
+"""The Triton kernels that `triton_ops` launches. Each computes in float32 what `ops.PlainOps` does."""
 
 from __future__ import annotations
 
@@ -11,25 +7,37 @@ import triton.language as tl
 
 
 @triton.jit
-def expand(product, b, adapter, c, mask, width, part, PARTS: tl.constexpr, RANK: tl.constexpr):
-    """LoRA of the columns `c` of one row; `product` points at the row, `b` at the stack [, RANK, width].
+def expand_kernel(
+    product, b, adapters, rows, stride, end_0, end_1, end_2,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, PARTS: tl.constexpr, RANK: tl.constexpr,
+    SLOTS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """Columns of one part of all rows: product += t @ B, t being zero but for the row's own adapter.
 
-    Eight factors at a time are in flight: enough to hide the memory's latency, few enough for registers.
+    t stands in the product behind the projection's columns, for each adapter PARTS groups of RANK; B is
+    [SLOTS, RANK, end of the last part]. DEPTH is SLOTS * RANK, or what a matrix unit needs at least.
     """
-    EIGHT: tl.constexpr = 8
-    total = tl.zeros(c.shape, tl.float32)
-    if adapter >= 0:
-        r = tl.arange(0, EIGHT)
-        t = product + width + (adapter * PARTS + part) * RANK
-        rows = b + adapter * RANK * width
-        for first in tl.static_range(0, RANK, EIGHT):
-            own = (first + r) < RANK
-            factor = tl.load(t + first + r, mask=own, other=0.0).to(tl.float32)
-            tile = tl.load(
-                rows + (first + r)[:, None] * width + c[None, :], mask=own[:, None] & mask[None, :], other=0.0
-            )
-            total += tl.sum(factor[:, None] * tile.to(tl.float32), 0)
-    return total
+    tile = tl.program_id(0)
+    tiles_0 = tl.cdiv(end_0, COLUMNS)
+    tiles_1 = tiles_0 + tl.cdiv(end_1 - end_0, COLUMNS)
+    part = (tile >= tiles_0).to(tl.int32) + (tile >= tiles_1).to(tl.int32)
+    begin = tl.where(part == 0, 0, tl.where(part == 1, end_0, end_1))
+    end = tl.where(part == 0, end_0, tl.where(part == 1, end_1, end_2))
+    before = tl.where(part == 0, 0, tl.where(part == 1, tiles_0, tiles_1))
+    c = begin + (tile - before) * COLUMNS + tl.arange(0, COLUMNS)
+    r = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    d = tl.arange(0, DEPTH)
+    slot = d // RANK
+    adapter = tl.load(adapters + r, mask=r < rows, other=-1)
+    own = (adapter[:, None] == slot[None, :]) & (slot < SLOTS)[None, :]
+    line = product + r.to(tl.int64)[:, None] * stride
+    place = end_2 + (slot * PARTS + part) * RANK + d % RANK
+    t = tl.load(line + place[None, :], mask=own, other=0.0)
+    there = (slot < SLOTS)[:, None] & (c < end)[None, :]
+    second = tl.load(b + d[:, None] * end_2 + c[None, :], mask=there, other=0.0)
+    mask = (r < rows)[:, None] & (c < end)[None, :]
+    value = tl.load(line + c[None, :], mask=mask, other=0.0).to(tl.float32) + tl.dot(t, second)
+    tl.store(line + c[None, :], value.to(product.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -45,19 +53,13 @@ def norm_kernel(x, weight, y, n, eps, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def add_norm_kernel(
-    h, x, after, before, y, b, adapters, n, stride, eps, BLOCK: tl.constexpr, RANK: tl.constexpr
-):
-    """One row each: h += rms(x + LoRA) * (1 + after); y = rms(h) * (1 + before)."""
+def add_norm_kernel(h, x, after, before, y, n, stride, eps, BLOCK: tl.constexpr):
+    """One row each: h += rms(x) * (1 + after); y = rms(h) * (1 + before)."""
     row = tl.program_id(0).to(tl.int64)
     c = tl.arange(0, BLOCK)
     mask = c < n
     kind = h.dtype.element_ty
     value = tl.load(x + row * stride + c, mask=mask, other=0.0).to(tl.float32)
-    if RANK > 0:
-        adapter = tl.load(adapters + row)
-        value += expand(x + row * stride, b, adapter, c, mask, n, 0, 1, RANK)
-        value = value.to(kind).to(tl.float32)
     w = tl.load(after + c, mask=mask, other=0.0).to(tl.float32)
     value = (value * tl.math.rsqrt(tl.sum(value * value, 0) / n + eps) * (1.0 + w)).to(kind)
     total = (tl.load(h + row * n + c, mask=mask, other=0.0).to(tl.float32) + value.to(tl.float32)).to(kind)
@@ -70,27 +72,18 @@ def add_norm_kernel(
 
 @triton.jit
 def qkv_kernel(
-    product, q_norm, k_norm, cos, sin, positions, queries, keys, values, places, b, adapters, stride, eps,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr, RANK: tl.constexpr,
+    product, q_norm, k_norm, cos, sin, positions, queries, keys, values, places, stride, eps,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, DIM: tl.constexpr,
 ):  # fmt: skip
     """One head of one row each: queries and keys normalised and turned; keys and values put in place."""
     row = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1)
     HALF: tl.constexpr = DIM // 2
-    WIDTH: tl.constexpr = (HEADS + 2 * KV_HEADS) * DIM
     c = tl.arange(0, HALF)
     kind = queries.dtype.element_ty
     line = product + row * stride
     first = tl.load(line + head * DIM + c).to(tl.float32)
     second = tl.load(line + head * DIM + HALF + c).to(tl.float32)
-    if RANK > 0:
-        adapter = tl.load(adapters + row)
-        part = (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS).to(tl.int32)
-        everything = c >= 0
-        first += expand(line, b, adapter, head * DIM + c, everything, WIDTH, part, 3, RANK)
-        second += expand(line, b, adapter, head * DIM + HALF + c, everything, WIDTH, part, 3, RANK)
-        first = first.to(kind).to(tl.float32)
-        second = second.to(kind).to(tl.float32)
     if head < HEADS + KV_HEADS:
         weight = q_norm if head < HEADS else k_norm
         scale = tl.math.rsqrt((tl.sum(first * first, 0) + tl.sum(second * second, 0)) / DIM + eps)
@@ -114,7 +107,7 @@ def qkv_kernel(
 
 
 @triton.jit
-def geglu_kernel(product, y, b, adapters, width, stride, BLOCK: tl.constexpr, RANK: tl.constexpr):
+def geglu_kernel(product, y, width, stride, BLOCK: tl.constexpr):
     """A block of columns of one row each: y = gelu(gate) * up."""
     row = tl.program_id(0).to(tl.int64)
     c = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -123,12 +116,6 @@ def geglu_kernel(product, y, b, adapters, width, stride, BLOCK: tl.constexpr, RA
     line = product + row * stride
     gate = tl.load(line + c, mask=mask, other=0.0).to(tl.float32)
     up = tl.load(line + width + c, mask=mask, other=0.0).to(tl.float32)
-    if RANK > 0:
-        adapter = tl.load(adapters + row)
-        gate += expand(line, b, adapter, c, mask, 2 * width, 0, 2, RANK)
-        up += expand(line, b, adapter, width + c, mask, 2 * width, 1, 2, RANK)
-        gate = gate.to(kind).to(tl.float32)
-        up = up.to(kind).to(tl.float32)
     inner = 0.7978845608028654 * (gate + 0.044715 * gate * gate * gate)
     gelu = 0.5 * gate * (2.0 - 2.0 / (1.0 + tl.exp(2.0 * inner)))
     tl.store(y + row * width + c, (gelu.to(kind).to(tl.float32) * up).to(kind), mask=mask)
@@ -246,30 +233,3 @@ def choose_kernel(best, where, chosen, parts, BLOCK: tl.constexpr):
     p = tl.arange(0, BLOCK)
     value = tl.load(best + row * parts + p, mask=p < parts, other=float("-inf"))
     tl.store(chosen + row, tl.load(where + row * parts + tl.argmax(value, 0)))
-
-
-@triton.jit
-def nf4_kernel(
-    x, packed, scales, code, y, rows, width, inputs, stride_x, stride_y,
-    ROWS: tl.constexpr, OUTPUTS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """A block of outputs of all rows: x @ W.T, W in nf4 with a scale for each BLOCK inputs."""
-    n = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
-    r = tl.arange(0, ROWS)
-    half = tl.arange(0, BLOCK // 2)
-    there = n < width
-    total = tl.zeros((ROWS, OUTPUTS), tl.float32)
-    for start in range(0, inputs, BLOCK):
-        at = n.to(tl.int64)[:, None] * (inputs // 2) + start // 2 + half[None, :]
-        pair = tl.load(packed + at, mask=there[:, None], other=0).to(tl.int32)
-        scale = tl.load(scales + n * (inputs // BLOCK) + start // BLOCK, mask=there, other=0.0)
-        column = start + 2 * half
-        own = (r < rows)[:, None]
-        even = tl.load(x + r[:, None] * stride_x + column[None, :], mask=own, other=0.0)
-        odd = tl.load(x + r[:, None] * stride_x + column[None, :] + 1, mask=own, other=0.0)
-        first = tl.load(code + (pair >> 4)).to(even.dtype)
-        second = tl.load(code + (pair & 15)).to(even.dtype)
-        part = tl.dot(even, tl.trans(first)) + tl.dot(odd, tl.trans(second))
-        total += part * scale[None, :]
-    out = y + r[:, None] * stride_y + n[None, :]
-    tl.store(out, total.to(y.dtype.element_ty), mask=(r < rows)[:, None] & there[None, :])

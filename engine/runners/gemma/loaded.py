@@ -146,7 +146,7 @@ class LoadedGemma:
     def grammars(self) -> Grammars:
         """Compiled schemas; made at the first use."""
         if self._grammars is None:
-            self._grammars = Grammars(self._tokenizer_json, self._model.weights.shape.vocab)
+            self._grammars = Grammars(self._tokenizer_json, self._model.weights.shape.vocab, self._ends)
         return self._grammars
 
     def _encode(self, text: str) -> tuple[int, ...]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from engine.runners.gemma.cache import PromptStore, Rings
 from engine.runners.gemma.lora import LoraStacks
-from engine.runners.gemma.ops import Expansion, Ops, Packed, Tensor
+from engine.runners.gemma.ops import Ops, Packed, Tensor
 from engine.runners.gemma.reading import ReadPlan
 from engine.runners.gemma.shape import GemmaShape, Rope
-from engine.runners.gemma.weights import GemmaWeights, Layer
+from engine.runners.gemma.weights import GemmaWeights
 
 
 class GemmaModel:
@@ -46,16 +46,16 @@ class GemmaModel:
             pass_.from_store(self.store.keys[i], self.store.values[i], keys, values)
             queries = ops.qkv(
                 self._product(i, "qkv", x, plan), (layer.q_norm, layer.k_norm), self._ropes[sliding],
-                pass_.positions, keys, values, pass_.places, shape.eps, None,
+                pass_.positions, keys, values, pass_.places, shape.eps,
             )  # fmt: skip
             pass_.to_store(keys, values, self.store.keys[i], self.store.values[i])
             pass_.to_ring(sliding, keys, values, self.rings.keys[i], self.rings.values[i])
             seen = ops.attend(queries, keys, values, pass_.packed, self._window(i), shape.scale)
             out = self._product(i, "out", seen, plan)
-            x = ops.add_norm(h, out, layer.after_attention, layer.before_ffn, shape.eps, None)
+            x = ops.add_norm(h, out, layer.after_attention, layer.before_ffn, shape.eps)
             inner = self._inner(i, x, plan)
             out = self._product(i, "down", inner, plan)
-            x = ops.add_norm(h, out, layer.after_ffn, self._norm_after(i), shape.eps, None)
+            x = ops.add_norm(h, out, layer.after_ffn, self._norm_after(i), shape.eps)
         return x[pass_.wanted]
 
     def step(self, tokens: Tensor, positions: Tensor, slots: Tensor, adapters: Tensor | None) -> Tensor:
@@ -72,18 +72,18 @@ class GemmaModel:
         x = ops.norm(h, self.weights.layers[0].before_attention, shape.eps)
         for i, layer in enumerate(self.weights.layers):
             sliding = shape.sliding[i]
-            product, lora = self._step_product(layer, i, "qkv", x, adapters)
+            product = self._step_product(i, "qkv", x, adapters)
             queries = ops.qkv(
                 product, (layer.q_norm, layer.k_norm), self._ropes[sliding], positions,
-                rings.keys[i].flatten(0, 1), rings.values[i].flatten(0, 1), places[sliding], shape.eps, lora,
+                rings.keys[i].flatten(0, 1), rings.values[i].flatten(0, 1), places[sliding], shape.eps,
             )  # fmt: skip
             seen = ops.attend_cached(queries, rings.keys[i], rings.values[i], slots, positions, shape.scale)
-            product, lora = self._step_product(layer, i, "out", seen, adapters)
-            x = ops.add_norm(h, product, layer.after_attention, layer.before_ffn, shape.eps, lora)
-            product, lora = self._step_product(layer, i, "gate_up", x, adapters)
-            inner = ops.geglu(product, shape.ffn, lora)
-            product, lora = self._step_product(layer, i, "down", inner, adapters)
-            x = ops.add_norm(h, product, layer.after_ffn, self._norm_after(i), shape.eps, lora)
+            product = self._step_product(i, "out", seen, adapters)
+            x = ops.add_norm(h, product, layer.after_attention, layer.before_ffn, shape.eps)
+            product = self._step_product(i, "gate_up", x, adapters)
+            inner = ops.geglu(product, shape.ffn)
+            product = self._step_product(i, "down", inner, adapters)
+            x = ops.add_norm(h, product, layer.after_ffn, self._norm_after(i), shape.eps)
         return x
 
     def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
@@ -110,24 +110,22 @@ class GemmaModel:
         """The feed-forward's inner values; adapters are added as the wide product is read, not to it."""
         product, width = self.weights.layers[layer].gate_up.alone(x), self._shape.ffn
         if not plan.adapters:
-            return self._ops.geglu(product, width, None)
+            return self._ops.geglu(product, width)
         inner = product.new_empty(len(x), width)
         for slot, start, end in plan.runs:
             rows = slice(start, end)
             if slot < 0:
-                inner[rows] = self._ops.geglu(product[rows], width, None)
+                inner[rows] = self._ops.geglu(product[rows], width)
             else:
                 t, b = self.lora.factors(layer, "gate_up", x[rows], slot)
                 self._ops.geglu_run(product[rows], width, t, b, inner[rows])
         return inner
 
-    def _step_product(
-        self, layer: Layer, index: int, name: str, x: Tensor, adapters: Tensor | None
-    ) -> tuple[Tensor, Expansion | None]:
-        projection = getattr(layer, name)
+    def _step_product(self, layer: int, name: str, x: Tensor, adapters: Tensor | None) -> Tensor:
+        projection = getattr(self.weights.layers[layer], name)
         if adapters is None:
-            return projection.alone(x), None
-        return projection.with_lora(x), self.lora.expansion(index, name, adapters)
+            return projection.alone(x)
+        return self._ops.expand(projection.with_lora(x), self.lora.expansion(layer, name, adapters))
 
     def _window(self, layer: int) -> int:
         return self._shape.window if self._shape.sliding[layer] else 0

@@ -52,9 +52,7 @@ class Ops(Protocol):
     def norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """Return RMS-normalised `x` times (1 + weight); [T, N]."""
 
-    def add_norm(
-        self, h: Tensor, x: Tensor, after: Tensor, before: Tensor, eps: float, lora: Expansion | None
-    ) -> Tensor:
+    def add_norm(self, h: Tensor, x: Tensor, after: Tensor, before: Tensor, eps: float) -> Tensor:
         """Add norm(x, after) to `h` in place and return norm(h, before); `x` is a projection's product."""
 
     def qkv(
@@ -67,15 +65,17 @@ class Ops(Protocol):
         values: Tensor,
         places: Tensor,
         eps: float,
-        lora: Expansion | None,
     ) -> Tensor:
         """Return the queries [T, H, D], normalised and turned; put keys and values in rows `places`.
 
         `keys` and `values` are [any, G, D]; `rope` is cosine and sine, [positions, D / 2] in float32.
         """
 
-    def geglu(self, product: Tensor, width: int, lora: Expansion | None) -> Tensor:
-        """Return gelu(gate) * up, [T, F], of the product [T, 2F...]."""
+    def expand(self, product: Tensor, lora: Expansion) -> Tensor:
+        """Add the rows' adapters to `product` in place and return its own columns, a view."""
+
+    def geglu(self, product: Tensor, width: int) -> Tensor:
+        """Return gelu(gate) * up, [T, F], of the product [T, 2F]."""
 
     def geglu_run(self, product: Tensor, width: int, t: Tensor, b: Tensor, out: Tensor) -> None:
         """Write `geglu` of rows with one adapter to `out`, [T, F]; t is [T, 2 * rank], b [rank, 2F]."""
@@ -106,11 +106,9 @@ class PlainOps:
         scaled = wide * (wide.pow(2).mean(-1, keepdim=True) + eps).rsqrt()
         return (scaled * (1 + weight.float())).to(x.dtype)
 
-    def add_norm(
-        self, h: Tensor, x: Tensor, after: Tensor, before: Tensor, eps: float, lora: Expansion | None
-    ) -> Tensor:
+    def add_norm(self, h: Tensor, x: Tensor, after: Tensor, before: Tensor, eps: float) -> Tensor:
         """See Ops."""
-        h += self.norm(_expanded(x, h.shape[-1], lora), after, eps)
+        h += self.norm(x, after, eps)
         return self.norm(h, before, eps)
 
     def qkv(
@@ -123,20 +121,30 @@ class PlainOps:
         values: Tensor,
         places: Tensor,
         eps: float,
-        lora: Expansion | None,
     ) -> Tensor:
         """See Ops."""
         kv_heads, dim = keys.shape[-2:]
-        heads = (lora.width if lora else product.shape[-1]) // dim
-        parts = _expanded(product, heads * dim, lora).view(-1, heads, dim)
+        parts = product.unflatten(1, (-1, dim))
+        heads = parts.shape[1]
         q, k, v = parts.split([heads - 2 * kv_heads, kv_heads, kv_heads], dim=1)
         keys[places] = _turned(self.norm(k, norms[1], eps), rope, positions)
         values[places] = v
         return _turned(self.norm(q, norms[0], eps), rope, positions)
 
-    def geglu(self, product: Tensor, width: int, lora: Expansion | None) -> Tensor:
+    def expand(self, product: Tensor, lora: Expansion) -> Tensor:
         """See Ops."""
-        return _gated(_expanded(product, 2 * width, lora), width)
+        rank, parts, width = lora.b.shape[1], len(lora.bounds), lora.width
+        for row, adapter in enumerate(lora.adapters.tolist()):
+            first = width + adapter * parts * rank
+            for number, (start, end) in enumerate(_spans(lora.bounds) if adapter >= 0 else ()):
+                t = product[row, first + number * rank : first + (number + 1) * rank].float()
+                added = t @ lora.b[adapter, :, start:end].float()
+                product[row, start:end] = (product[row, start:end].float() + added).to(product.dtype)
+        return product[:, :width]
+
+    def geglu(self, product: Tensor, width: int) -> Tensor:
+        """See Ops."""
+        return _gated(product, width)
 
     def geglu_run(self, product: Tensor, width: int, t: Tensor, b: Tensor, out: Tensor) -> None:
         """See Ops."""
@@ -183,23 +191,6 @@ class PlainOps:
         bits = (allowed.unsqueeze(-1) >> torch.arange(32, dtype=torch.int32, device=allowed.device)) & 1
         open_ = bits.bool().flatten(1)[:, : logits.shape[-1]]
         return logits.float().masked_fill(~open_, float("-inf")).argmax(-1)
-
-
-def _expanded(product: Tensor, width: int, lora: Expansion | None) -> Tensor:
-    """The projection's own columns with the LoRA added, in float32 before it is rounded."""
-    own = product[:, :width]
-    if lora is None:
-        return own
-    rank, parts = lora.b.shape[1], len(lora.bounds)
-    result = own.float()
-    for row, adapter in enumerate(lora.adapters.tolist()):
-        if adapter < 0:
-            continue
-        first = width + adapter * parts * rank
-        for number, (start, end) in enumerate(_spans(lora.bounds)):
-            t = product[row, first + number * rank : first + (number + 1) * rank].float()
-            result[row, start:end] += t @ lora.b[adapter, :, start:end].float()
-    return result.to(product.dtype)
 
 
 def _gated(product: Tensor, width: int) -> Tensor:

@@ -13,6 +13,7 @@ from engine.errors import MissingExtra
 from engine.runners.gemma.ops import Tensor
 
 NF4_BLOCK = 64
+_FUSED_ROWS = 64  # above, writing the weight out costs less than reading it 4 bits at a time
 
 
 class Projection(Protocol):
@@ -74,7 +75,7 @@ class Nf4:
     @classmethod
     def of(cls, weight: Tensor, lora_rows: int) -> Self:
         """Return the quantised projection with room for `lora_rows` rows of adapters, all zero."""
-        functional = _bitsandbytes()
+        functional = _bitsandbytes().functional
         packed, state = functional.quantize_4bit(
             weight, blocksize=NF4_BLOCK, quant_type="nf4", compress_statistics=False
         )
@@ -82,7 +83,9 @@ class Nf4:
 
     def alone(self, x: Tensor) -> Tensor:
         """See Projection."""
-        return x @ self._dense().t()
+        if len(x) <= _FUSED_ROWS:
+            return _bitsandbytes().matmul_4bit(x, self.packed, self.state)
+        return x @ _bitsandbytes().functional.dequantize_4bit(self.packed, self.state).t()
 
     def with_lora(self, x: Tensor) -> Tensor:
         """See Projection."""
@@ -90,24 +93,13 @@ class Nf4:
 
         product = x.new_empty(x.shape[0], self.width + self.lora_a.shape[0])
         torch.mm(x, self.lora_a.t(), out=product[:, self.width :])
-        if x.is_cuda and x.shape[0] <= _FUSED_ROWS:
-            from engine.runners.gemma.triton_ops import nf4_product
-
-            nf4_product(x, self.packed, self.state.absmax, self.state.code, product[:, : self.width])
-        else:
-            torch.mm(x, self._dense().t(), out=product[:, : self.width])
+        product[:, : self.width] = self.alone(x)
         return product
-
-    def _dense(self) -> Tensor:
-        return _bitsandbytes().dequantize_4bit(self.packed, self.state)
-
-
-_FUSED_ROWS = 64
 
 
 def _bitsandbytes() -> Any:
     try:
-        import bitsandbytes.functional
+        import bitsandbytes
     except ImportError as missing:
         raise MissingExtra("bitsandbytes", "gpu") from missing
-    return bitsandbytes.functional
+    return bitsandbytes

@@ -12,16 +12,15 @@ import triton
 
 from engine.runners.gemma import kernels
 from engine.runners.gemma.ops import Expansion, Packed, Tensor
-from engine.runners.gemma.projections import NF4_BLOCK
 
-_COLUMNS, _ADAPTED_COLUMNS = 1024, 256  # of a geglu program; with LoRA each needs many more registers
+_COLUMNS = 1024  # of a geglu program
+_TILE_COLUMNS, _LARGEST_TILE = 128, 64  # columns and rows of an expand program
 _RUN_TILE = 64, 128  # rows and columns of a geglu program over a run
 _VOCABULARY = 4096  # tokens of a choose program
 _KEYS = 32  # of a step of cached attention
 _PROGRAMS = 264  # of cached attention at least, where the keys suffice: two for each unit of an H100
 _MOST_SPLITS = 16
 _SMALLEST_DOT = 16  # rows
-_OUTPUTS = 32  # of an nf4 program
 
 
 class TritonOps:
@@ -34,16 +33,13 @@ class TritonOps:
         kernels.norm_kernel[(rows,)](x, weight, y, n, eps, BLOCK=_power(n))
         return y
 
-    def add_norm(
-        self, h: Tensor, x: Tensor, after: Tensor, before: Tensor, eps: float, lora: Expansion | None
-    ) -> Tensor:
+    def add_norm(self, h: Tensor, x: Tensor, after: Tensor, before: Tensor, eps: float) -> Tensor:
         """See Ops."""
         rows, n = h.shape
         y = torch.empty_like(h)
         kernels.add_norm_kernel[(rows,)](
-            h, x, after, before, y, *_stack(lora, x), n, x.stride(0), eps,
-            BLOCK=_power(n), RANK=_rank(lora), num_warps=_warps(n),
-        )  # fmt: skip
+            h, x, after, before, y, n, x.stride(0), eps, BLOCK=_power(n), num_warps=8 if n > 1024 else 4
+        )
         return y
 
     def qkv(
@@ -56,27 +52,37 @@ class TritonOps:
         values: Tensor,
         places: Tensor,
         eps: float,
-        lora: Expansion | None,
     ) -> Tensor:
         """See Ops."""
-        rows = product.shape[0]
+        rows, width = product.shape
         kv_heads, dim = keys.shape[-2:]
-        width = lora.width if lora else product.shape[1]
         heads = width // dim - 2 * kv_heads
         queries = product.new_empty(rows, heads, dim)
         kernels.qkv_kernel[(rows, heads + 2 * kv_heads)](
-            product, *norms, *rope, positions, queries, keys, values, places, *_stack(lora, product),
-            product.stride(0), eps, HEADS=heads, KV_HEADS=kv_heads, DIM=dim, RANK=_rank(lora), num_warps=2,
+            product, *norms, *rope, positions, queries, keys, values, places, product.stride(0), eps,
+            HEADS=heads, KV_HEADS=kv_heads, DIM=dim, num_warps=2,
         )  # fmt: skip
         return queries
 
-    def geglu(self, product: Tensor, width: int, lora: Expansion | None) -> Tensor:
+    def expand(self, product: Tensor, lora: Expansion) -> Tensor:
+        """See Ops."""
+        rows, slots, rank, parts = len(product), len(lora.b), lora.b.shape[1], len(lora.bounds)
+        ends = (*lora.bounds, *[lora.width] * (3 - parts))
+        sizes = [end - start for start, end in zip((0, *ends), ends, strict=False)]
+        tile = min(_LARGEST_TILE, max(_SMALLEST_DOT, _power(rows)))
+        tiles = sum(triton.cdiv(size, _TILE_COLUMNS) for size in sizes), triton.cdiv(rows, tile)
+        kernels.expand_kernel[tiles](
+            product, lora.b, lora.adapters, rows, product.stride(0), *ends, ROWS=tile, COLUMNS=_TILE_COLUMNS,
+            PARTS=parts, RANK=rank, SLOTS=slots, DEPTH=max(_SMALLEST_DOT, _power(slots * rank)),
+        )  # fmt: skip
+        return product[:, : lora.width]
+
+    def geglu(self, product: Tensor, width: int) -> Tensor:
         """See Ops."""
         rows = product.shape[0]
         y = product.new_empty(rows, width)
-        columns = _ADAPTED_COLUMNS if lora else _COLUMNS
-        kernels.geglu_kernel[(rows, triton.cdiv(width, columns))](
-            product, y, *_stack(lora, product), width, product.stride(0), BLOCK=columns, RANK=_rank(lora)
+        kernels.geglu_kernel[(rows, triton.cdiv(width, _COLUMNS))](
+            product, y, width, product.stride(0), BLOCK=_COLUMNS
         )
         return y
 
@@ -132,33 +138,9 @@ class TritonOps:
         return chosen
 
 
-def nf4_product(x: Tensor, packed: Tensor, scales: Tensor, code: Tensor, out: Tensor) -> None:
-    """Write x @ W.T, [rows, width], to `out`; W is `packed` with a scale for each 64 inputs."""
-    rows, inputs = x.shape
-    width = out.shape[1]
-    kernels.nf4_kernel[(triton.cdiv(width, _OUTPUTS),)](
-        x, packed, scales, code, out, rows, width, inputs, x.stride(0), out.stride(0),
-        ROWS=max(_SMALLEST_DOT, triton.next_power_of_2(rows)), OUTPUTS=_OUTPUTS, BLOCK=NF4_BLOCK, num_warps=4,
-    )  # fmt: skip
-
-
-def _stack(lora: Expansion | None, instead: Tensor) -> tuple[Tensor, Tensor]:
-    """The kernel's arguments; without LoRA it does not look at them."""
-    return (lora.b, lora.adapters) if lora else (instead, instead)
-
-
-def _rank(lora: Expansion | None) -> int:
-    return int(lora.b.shape[1]) if lora else 0
-
-
 def _splits(programs: int, ring: int) -> int:
     wanted = min(_MOST_SPLITS, max(1, _PROGRAMS // programs), max(1, ring // _KEYS))
     return int(triton.next_power_of_2(wanted))
-
-
-def _warps(columns: int) -> int:
-    """Threads of a row's program, so that eight LoRA factors of all columns fit its registers."""
-    return min(16, max(4, int(_power(columns)) // 256))
 
 
 def _power(n: int) -> Any:

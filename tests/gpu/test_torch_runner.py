@@ -1,0 +1,135 @@
+"""The torch runner on a CUDA device with the real 270M, against transformers in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.adapters import starter_adapter
+from engine.diffs import Chunk
+from engine.errors import MissingExtra, ModelError
+from engine.findings import Category
+from engine.prompts import LABELS, review_prompt, score_blocks, write_suffix
+from engine.replies import reply_schema
+from engine.runners import Cancellation, Runner, ScoreRequest, WriteRequest
+from engine.runners.gemma.shape import read_shape
+from engine.runners.torch_opening import TorchOptions, open_torch_directory, plan_for
+from engine.wire import Language, ReviewRequest
+from engine.workload import plan_work
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def base(cuda: str) -> Path:
+    """The real base model as a Hugging Face directory, made of the GGUF that this machine has."""
+    from engine.finetune.base import hf_base
+    from engine.models import base_model
+    from engine.settings import load_settings
+
+    try:
+        return hf_base(base_model(path=load_settings().model_path))
+    except (MissingExtra, ModelError) as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def adapter() -> Path:
+    directory = starter_adapter()
+    assert directory is not None
+    return directory
+
+
+@pytest.fixture(scope="module")
+def reference(base: Path, adapter: Path) -> Iterator[Runner]:
+    from engine.runners.torch_reference import ReferenceRunner
+
+    runner = ReferenceRunner.load(base, adapter, device="cuda", dtype="float32")
+    yield runner
+    runner.close()
+
+
+def scored(runner: Runner, requests: list[ScoreRequest]) -> Any:
+    answers = dict(runner.score(requests, LABELS, Cancellation(), lambda count: None))
+    return torch.tensor([row for i in range(len(requests)) for row in answers[i].probabilities])
+
+
+def example_chunks() -> list[Chunk]:
+    """The chunks of the example that `make review` shows, which has planted problems."""
+    text = (Path(__file__).parents[1] / "data" / "example.diff").read_text("utf-8")
+    request = ReviewRequest(diff=text)
+    return [piece.chunk for piece in plan_work(request, lambda text: len(text) // 3).pieces]
+
+
+CHUNKS = example_chunks()
+SCORES = [ScoreRequest(review_prompt(chunk), score_blocks(chunk)) for chunk in CHUNKS]
+WRITES = [
+    WriteRequest(review_prompt(chunk), write_suffix(chunk, line, category, Language.EN), reply_schema(), 120)
+    for chunk in CHUNKS
+    for line in chunk.commentable
+    for category in (Category.BUG, Category.SECURITY)
+]
+
+
+@pytest.mark.parametrize(("precision", "mean"), [("bfloat16", 0.004), ("nf4", 0.03)])
+def test_scores_are_those_of_transformers(
+    precision: Any, mean: float, base: Path, adapter: Path, reference: Runner
+) -> None:
+    """Twice: the second time from kept prompts."""
+    runner = open_torch_directory(base, TorchOptions(precision=precision), adapter, adapter)
+    expected = scored(reference, SCORES)
+    for _ in range(2):
+        assert (scored(runner, SCORES) - expected).abs().mean() < mean
+    runner.close()
+
+
+def test_replies_are_those_of_transformers(base: Path, adapter: Path, reference: Runner) -> None:
+    """Greedy replies under the grammar: alike but where two tokens are nearly as probable."""
+    runner = open_torch_directory(base, TorchOptions(), adapter, adapter)
+    mine = dict(runner.write(WRITES, Cancellation()))
+    theirs = dict(reference.write(WRITES, Cancellation()))
+    same = sum(mine[i].text == theirs[i].text for i in range(len(WRITES)))
+    assert same >= 0.7 * len(WRITES)
+    runner.close()
+
+
+def test_runners_share_the_model(base: Path, adapter: Path) -> None:
+    """A second adapter adds its factors and nothing else; the model goes with its last runner."""
+    before = torch.cuda.memory_allocated()
+    first = open_torch_directory(base, TorchOptions(), adapter, adapter)
+    loaded = torch.cuda.memory_allocated()
+    second = open_torch_directory(base, TorchOptions())
+    assert torch.cuda.memory_allocated() - loaded < 2**20
+    second.close()
+    first.close()
+    assert torch.cuda.memory_allocated() - before < 2**26
+
+
+def test_what_is_planned_is_what_is_taken(base: Path) -> None:
+    """Memory stays within the plan, and the plan is not half empty either."""
+    shape = read_shape(base)
+    assert shape is not None
+    options = TorchOptions(memory_gib=6.0, adapters=3)
+    plan = plan_for(shape, options)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    runner = open_torch_directory(base, options)
+    list(runner.score(SCORES * 40, LABELS, Cancellation(), lambda count: None))
+    list(runner.write(WRITES, Cancellation()))
+    taken = torch.cuda.max_memory_allocated() - before
+    assert 0.5 * plan.total < taken < 1.1 * plan.total
+    runner.close()
+
+
+def test_cancelled_between_tokens(base: Path) -> None:
+    """A cancelled call ends at once, and the next is answered in full."""
+    runner = open_torch_directory(base, TorchOptions())
+    cancellation = Cancellation()
+    for _ in runner.write(WRITES, cancellation):
+        cancellation.cancel()
+    assert len(dict(runner.write(WRITES, Cancellation()))) == len(WRITES)
+    runner.close()
