@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from engine.errors import AdapterError
+from engine.probes import Probe
 from engine.scores import Calibration
 from engine.wire import Language
 
@@ -49,6 +50,7 @@ class Manifest(BaseModel):
     languages: tuple[Language, ...] = (Language.EN,)
     licence: str = Field(min_length=1, description="Of the weights; Gemma's derivatives: Gemma Terms of Use.")
     created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    probe: Probe | None = Field(default=None, description="What it does to the base on a fixed text.")
     files: dict[str, Sha256] = Field(default_factory=dict, description="File name -> sha256.")
 
 

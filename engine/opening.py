@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.adapters import Adapter, load_adapter, starter_adapter
 from engine.errors import AdapterError, MissingExtra
 from engine.models import BaseModel, base_model, installed_package, sha256_of
+from engine.probes import Probe
 from engine.runners import Runner
 from engine.runners.llama import LlamaOptions, LlamaRunner
 from engine.scores import Calibration
@@ -55,7 +56,8 @@ def open_runner(settings: EngineSettings, adapter: Adapter | None) -> Runner:
     if adapter and model.sha256 and adapter.manifest.base_sha256 != model.sha256:
         raise AdapterError(f"{adapter.path} is made for {adapter.manifest.base_model}, not for {model.name}")
     tasks = {task: adapter.path for task in adapter.manifest.tasks} if adapter else {}
-    return _llama(settings, model, tasks.get("score"), tasks.get("write"), adapter.version if adapter else "")
+    name, probe = (adapter.version, adapter.manifest.probe) if adapter else ("", None)
+    return _llama(settings, model, tasks.get("score"), tasks.get("write"), name, probe)
 
 
 def open_unpacked(settings: EngineSettings, directory: Path) -> Runner:
@@ -65,7 +67,12 @@ def open_unpacked(settings: EngineSettings, directory: Path) -> Runner:
 
 
 def _llama(
-    settings: EngineSettings, model: BaseModel, score: Path | None, write: Path | None, name: str
+    settings: EngineSettings,
+    model: BaseModel,
+    score: Path | None,
+    write: Path | None,
+    name: str,
+    probe: Probe | None = None,
 ) -> Runner:
     options = LlamaOptions(
         score_adapter=score,
@@ -74,5 +81,6 @@ def _llama(
         threads=settings.threads,
         context=settings.context,
         cache=settings.cache_dir,
+        probe=probe,
     )
     return LlamaRunner(model, options)

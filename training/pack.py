@@ -1,7 +1,8 @@
 """A training run and its evaluation -> an adapter directory that the engine loads. The last step.
 
 The weights are copied as they are. What the evaluation measured goes into the manifest: the calibration and
-the threshold, which decide what a reader sees, and the scores, which tell how far to trust it.
+the threshold, which decide what a reader sees; the scores, which tell how far to trust
+it; and the probe, by which every runner that loads the adapter sees whether it does what it did.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from engine.adapters import CARD, CONFIG, WEIGHTS, Adapter, Manifest, write_manifest
 from engine.errors import DataError
+from engine.probes import Probe
 from engine.scores import Calibration
 from engine.wire import Language
 
@@ -53,6 +55,7 @@ def pack(
     """
     record = _parse(RunRecord, run / "run.json")
     calibration = _parse(Calibration, evaluation / "calibration.json")
+    probe = _parse(Probe, evaluation / "probe.json")
     scores = _scores(evaluation / "metrics.json")
     out.mkdir(parents=True, exist_ok=True)
     for source, target in (
@@ -77,6 +80,7 @@ def pack(
             calibration=calibration,
             languages=tuple(languages),
             licence=licence,
+            probe=probe,
         ),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from engine.probes import Probe
 from engine.scores import Calibration
 from training.bootstrap import Estimate
 from training.evaluate import Evaluation, System
@@ -64,6 +65,11 @@ def write_metrics(path: Path, evaluation: Evaluation, about: Mapping[str, object
 def write_calibration(path: Path, calibration: Calibration) -> None:
     """Write a calibration as it stands in an adapter's manifest."""
     path.write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def write_probe(path: Path, probe: Probe) -> None:
+    """Write what the adapter does to the base, as it stands in the adapter's manifest."""
+    path.write_text(probe.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:

@@ -18,9 +18,11 @@ from typing import Any
 
 from engine.cache import default_cache
 from engine.cpus import available_cpus
-from engine.errors import AdapterError, RunnerError
+from engine.errors import RunnerError
 from engine.lora_files import cached_lora
 from engine.models import BaseModel
+from engine.probes import PROBE, Probe, prove_effect
+from engine.prompts import LABELS
 from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
 from engine.runners.llama_server import Completion, LlamaServer, ServerOptions
 
@@ -28,7 +30,6 @@ _BOS = 2
 _TOKENIZED_TEXTS = 65536
 _LABEL_BIAS = 1000.0  # lifts the labels above the rest of the vocabulary, all by the same
 _GUIDANCE = {"x-guidance": {"whitespace_flexible": False}}
-_PROBE = " fix bug test docs"
 
 Answer = tuple[int, Reply]
 
@@ -44,6 +45,7 @@ class LlamaOptions:
     context: int = 4096  # tokens of one request
     slots: int = 4  # chunks whose prompts are kept, and replies written at once; 18 KiB a token of context
     cache: Path | None = None  # directory for converted adapters
+    probe: Probe | None = None  # what the adapter did when it was made
 
 
 class LlamaRunner:
@@ -57,8 +59,12 @@ class LlamaRunner:
         self._server = _open(model, options, self._adapters)
         self._slots = _Slots(options.slots)
         self._tokens = lru_cache(_TOKENIZED_TEXTS)(self._server.tokenize)
-        for adapter in self._adapters:
-            self._prove_effect(adapter)
+        try:
+            for adapter in self._adapters:
+                self._prove_effect(adapter)
+        except BaseException:
+            self.close()
+            raise
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of `text`, no BOS counted."""
@@ -74,7 +80,8 @@ class LlamaRunner:
         """Yield (index of the request, scores) in order; stops within a prompt when cancelled."""
         ids = self._label_ids(labels)
         for index, request in enumerate(requests):
-            scores = self._score(request, ids, cancellation.event.is_set, on_tokens)
+            adapter = self._options.score_adapter
+            scores = self._score(request, ids, adapter, cancellation.event.is_set, on_tokens)
             if scores is None:
                 return
             yield index, scores
@@ -114,6 +121,7 @@ class LlamaRunner:
         self,
         request: ScoreRequest,
         labels: Sequence[int],
+        adapter: Path | None,
         stopped: Callable[[], bool],
         on_tokens: Callable[[int], None],
     ) -> Scores | None:
@@ -122,7 +130,7 @@ class LlamaRunner:
         rows, read, cached = [], 0, 0
         for number, block in enumerate(request.blocks):
             tokens.extend(self._tokens(block))
-            made = self._read_labels(tokens, labels, slot, self._options.score_adapter, stopped)
+            made = self._read_labels(tokens, labels, slot, adapter, stopped)
             if made is None:
                 return None
             rows.append(tuple(made.probabilities[label] for label in labels))
@@ -184,14 +192,11 @@ class LlamaRunner:
         return [tokens[0] for tokens in ids]
 
     def _prove_effect(self, adapter: Path) -> None:
-        tokens = list(self._tokens(_PROBE))
-        without, with_it = (
-            self._read_labels([_BOS, *tokens], tokens, 0, path, lambda: False) for path in (None, adapter)
-        )
-        assert without is not None
-        assert with_it is not None
-        if without.probabilities == with_it.probabilities:
-            raise AdapterError(f"{adapter} has no effect on {self.base_model}: made for another base model?")
+        labels = self._label_ids(LABELS)
+        base, adapted = (self._score(PROBE, labels, path, lambda: False, _ignore) for path in (None, adapter))
+        assert base is not None
+        assert adapted is not None
+        prove_effect(str(adapter), base.probabilities, adapted.probabilities, self._options.probe)
 
 
 class _Slots:
@@ -235,3 +240,7 @@ def _open(model: BaseModel, options: LlamaOptions, adapters: Sequence[Path]) -> 
 def _distinct(options: LlamaOptions) -> tuple[Path, ...]:
     given = (options.score_adapter, options.write_adapter)
     return tuple(dict.fromkeys(path for path in given if path is not None))
+
+
+def _ignore(count: int) -> None:
+    """The probe's tokens are nobody's progress."""

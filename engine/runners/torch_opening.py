@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from engine.adapters import Adapter
 from engine.errors import AdapterError, MissingExtra, ModelError
+from engine.probes import Probe
 from engine.runners import Runner
 from engine.runners.gemma.memory import GIB, MemoryPlan, Precision, largest_plan
 from engine.runners.gemma.shape import GemmaShape, read_shape
@@ -41,8 +42,8 @@ def open_torch(directory: Path, adapter: Adapter | None, options: TorchOptions) 
     """Return a runner with `adapter`; raises ModelError, AdapterError or MissingExtra."""
     _check_base(directory, adapter)
     tasks = {task: adapter.path for task in adapter.manifest.tasks} if adapter else {}
-    name = adapter.version if adapter else ""
-    return open_torch_directory(directory, options, tasks.get("score"), tasks.get("write"), name)
+    name, probe = (adapter.version, adapter.manifest.probe) if adapter else ("", None)
+    return open_torch_directory(directory, options, tasks.get("score"), tasks.get("write"), name, probe)
 
 
 def open_torch_directory(
@@ -51,6 +52,7 @@ def open_torch_directory(
     score: Path | None = None,
     write: Path | None = None,
     name: str = "",
+    probe: Probe | None = None,
 ) -> Runner:
     """Return a runner with PEFT directories for the two tasks."""
     shape = read_shape(directory)
@@ -61,7 +63,7 @@ def open_torch_directory(
     gemma = _shared.get((directory, options))
     if gemma is None:
         gemma = _shared[directory, options] = _load(directory, shape, options)
-    return TorchRunner(gemma, directory.name, score, write, name)
+    return TorchRunner(gemma, directory.name, score, write, name, probe)
 
 
 def default_device() -> str:

@@ -7,17 +7,18 @@ than Gemma 3, and adapters that are no plain LoRA, are `torch_reference`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
-from engine.errors import AdapterError, RunnerError
+from engine.errors import RunnerError
+from engine.probes import PROBE, Probe, prove_effect
+from engine.prompts import LABELS
 from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
 from engine.runners.gemma.loaded import LoadedGemma, Prompt
 from engine.runners.gemma.writing import Wanted
 
 _GUIDANCE = {"x-guidance": {"whitespace_flexible": False}}
-_PROBE = " fix bug test docs"
-_NO_EFFECT = 1e-4  # of a probability
 
 
 class TorchRunner:
@@ -30,10 +31,12 @@ class TorchRunner:
         score_adapter: Path | None = None,
         write_adapter: Path | None = None,
         adapter: str = "",
+        probe: Probe | None = None,
     ) -> None:
         self.base_model = base_model
         self.adapter = adapter
         self._gemma: LoadedGemma | None = gemma
+        self._recorded = probe
         self._slots: list[int] = []
         try:
             self._score_slot = self._resident(score_adapter)
@@ -71,11 +74,14 @@ class TorchRunner:
 
     def scoring_prompt(self, request: ScoreRequest) -> Prompt:
         """Return what is read to score `request`."""
+        return replace(self._prompt(request), adapter=self._score_slot)
+
+    def _prompt(self, request: ScoreRequest) -> Prompt:
         gemma = self._loaded
         tokens = gemma.prompt_tokens(request.prompt, *request.blocks)
         shared = 1 + len(gemma.encode(request.prompt))
         ends = accumulate((len(gemma.encode(block)) for block in request.blocks), initial=shared)
-        return Prompt(tokens, shared, tuple(end - 1 for end in ends)[1:], self._score_slot)
+        return Prompt(tokens, shared, tuple(end - 1 for end in ends)[1:], -1)
 
     def wanted_reply(self, index: int, request: WriteRequest) -> Wanted:
         """Return what is written for `request`."""
@@ -107,17 +113,14 @@ class TorchRunner:
             return -1
         slot = self._loaded.add_adapter(directory)
         self._slots.append(slot)
-        if _distance(*(self._probe(adapter) for adapter in (-1, slot))) < _NO_EFFECT:
-            raise AdapterError(
-                f"{directory} has no effect on {self.base_model}: made for another base model?"
-            )
+        prove_effect(str(directory), self._probe(-1), self._probe(slot), self._recorded)
         return slot
 
-    def _probe(self, adapter: int) -> list[float]:
-        tokens = self._loaded.prompt_tokens(_PROBE)
-        ((_, hidden, _),) = self._loaded.read([Prompt(tokens, 0, (len(tokens) - 1,), adapter)])
-        (row,) = self._loaded.label_probabilities(hidden, self._loaded.encode(_PROBE))
-        return row
+    def _probe(self, adapter: int) -> list[list[float]]:
+        gemma = self._loaded
+        prompt = replace(self._prompt(PROBE), shared=0, adapter=adapter)
+        ((_, hidden, _),) = gemma.read([prompt])
+        return gemma.label_probabilities(hidden, _label_ids(gemma, LABELS, self.base_model))
 
 
 def score_together(
@@ -180,7 +183,3 @@ def _label_ids(gemma: LoadedGemma, labels: Sequence[str], base_model: str) -> li
     if split:
         raise RunnerError(f"the labels {split} are not single tokens of {base_model}")
     return [tokens[0] for tokens in ids]
-
-
-def _distance(one: Sequence[float], other: Sequence[float]) -> float:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True))

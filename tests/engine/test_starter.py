@@ -33,3 +33,10 @@ def test_the_starter_speaks_only_where_it_was_calibrated_to() -> None:
     assert 0 < calibration.threshold < 1
     assert len(calibration.points) > 2
     assert len(calibration.item_points) > 2
+
+
+def test_the_starter_can_be_proved_when_it_is_loaded() -> None:
+    """Its manifest records what it does to the base model on the probe."""
+    directory = starter_adapter()
+    assert directory is not None
+    assert load_adapter(directory).manifest.probe is not None

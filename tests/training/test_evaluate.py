@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import AdapterError, RunnerError
+from engine.probes import PROBE, Probe
 from engine.prompts import LABELS
 from engine.runners import Reply, Runner, ScoreRequest
 from engine.scores import Calibration
@@ -224,6 +225,19 @@ def test_the_command_writes_all_files(
         assert f"({plot})" in report
         assert (out / plot).stat().st_size > 1000
     assert capsys.readouterr().out.strip().endswith("report.md")
+
+
+def test_what_an_adapter_does_is_recorded(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`probe.json` holds what `pack` puts into the manifest; the base model has none."""
+    out = tmp_path / "out"
+    assert run(monkeypatch, "--data", data, "--adapter", "starter", "--out", out, "--no-write") == 0
+    probe = Probe.model_validate_json((out / "probe.json").read_text())
+    assert len(probe.base) == len(probe.adapter) == len(PROBE.blocks)
+    bare = tmp_path / "bare"
+    assert run(monkeypatch, "--data", data, "--adapter", "none", "--out", bare, "--no-write") == 0
+    assert not (bare / "probe.json").exists()
 
 
 def test_a_machine_without_matplotlib_still_gets_its_numbers(

@@ -10,6 +10,7 @@ import pytest
 
 from engine.adapters import load_adapter
 from engine.errors import DataError
+from engine.probes import Probe
 from engine.wire import Language
 from training.__main__ import main
 from training.pack import pack
@@ -51,6 +52,7 @@ def stages(tmp_path: Path) -> Path:
     (tmp_path / "eval" / "calibration.json").write_text(
         json.dumps({"points": [[0.1, 0.0], [0.9, 0.8]], "threshold": 0.6})
     )
+    (tmp_path / "eval" / "probe.json").write_text(json.dumps({"base": [[-0.5]], "adapter": [[-2.5]]}))
     (tmp_path / "CARD.md").write_text("# What it is\n")
     return tmp_path
 
@@ -68,6 +70,7 @@ def test_the_manifest_says_what_was_trained_and_measured(stages: Path) -> None:
     assert manifest.scores["item_auc"] == 0.8765
     assert manifest.scores["valid_replies"] == 1.0
     assert "item_ece" not in manifest.scores
+    assert manifest.probe == Probe(base=((-0.5,),), adapter=((-2.5,),))
 
 
 def test_the_command_packs_for_several_languages(stages: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +91,7 @@ def test_the_command_packs_for_several_languages(stages: Path, capsys: pytest.Ca
         ("run/run.json", json.dumps({**RUN, "base_sha256": "x"}), "run.json: base_sha256"),
         ("eval/calibration.json", '{"threshold": 2}', "calibration.json: threshold"),
         ("eval/metrics.json", None, "metrics.json: "),
+        ("eval/probe.json", '{"base": []}', "probe.json: adapter"),
         ("run/adapter/adapter_model.safetensors", None, "adapter_model.safetensors: No such file"),
         ("CARD.md", None, "CARD.md: No such file"),
     ],

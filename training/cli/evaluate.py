@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError, MissingExtra
+from engine.probes import record_probe
 from engine.runners import Runner
 from engine.wire import Language
 from training.cli.arguments import count
@@ -28,8 +30,8 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = subcommands.add_parser(
         "evaluate",
         help="measure an adapter on labelled items",
-        description="Writes metrics.json, report.md with plots, predictions.jsonl, calibration.json and "
-        "scores.jsonl (raw probabilities, reused by the next run).",
+        description="Writes metrics.json, report.md with plots, predictions.jsonl, calibration.json, "
+        "probe.json and scores.jsonl (raw probabilities, reused by the next run).",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="review JSONL, may be .gz")
     parser.add_argument(
@@ -69,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     plan = _plan(arguments)
     evaluation = evaluate(plan, lambda adapter: _open(arguments, adapter))
+    _record_probe(arguments, plan)
     about = _about(arguments, len(plan.items))
     write_metrics(plan.out / "metrics.json", evaluation, about)
     write_predictions(plan.out / "predictions.jsonl", evaluation)
@@ -117,6 +120,16 @@ def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
     name = adapter.name if adapter else ""
     options = TorchOptions(device=device, precision=precision, rank=_LARGEST_RANK)
     return open_torch_directory(arguments.base_dir, options, adapter, adapter, name)
+
+
+def _record_probe(arguments: argparse.Namespace, plan: Plan) -> None:
+    """Write what the adapter does to the base model, for its manifest."""
+    from training.report import write_probe
+
+    if (directory := plan.subjects[0].directory) is None:
+        return
+    with closing(_open(arguments, None)) as base, closing(_open(arguments, directory)) as adapted:
+        write_probe(plan.out / "probe.json", record_probe(base, adapted))
 
 
 def _open_llama(adapter: Path | None) -> Runner:
