@@ -2,7 +2,7 @@
 
 Completions are called in process and streamed, because only between streamed events can a request be
 abandoned. Tokenizing is offered over HTTP alone, so the server listens on the loopback interface, behind a
-key that nobody else knows.
+key that nobody else knows; where `vocabulary` can, it is spared that.
 """
 
 from __future__ import annotations
