@@ -104,7 +104,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _options(arguments: argparse.Namespace, settings: EngineSettings) -> ServerOptions:
-    from engine.api.running import ReviewLimits
+    from engine.api.admission import ReviewLimits
     from engine.server import ServerOptions, tls_context
 
     limits = ReviewLimits(
