@@ -17,6 +17,7 @@ from engine.tokens import Role
 Json = dict[str, Any]
 
 _OF_A_BODY = (
+    ProblemKind.BAD_REQUEST,
     ProblemKind.MALFORMED_BODY,
     ProblemKind.BODY_TOO_LARGE,
     ProblemKind.UNSUPPORTED_MEDIA_TYPE,

@@ -60,7 +60,10 @@ async def read_body(request: web.Request, model: type[_Model]) -> _Model:
     """Return the body; raises Problem 400, 413, 415 or 422."""
     if request.content_type != "application/json":
         raise Problem(ProblemKind.UNSUPPORTED_MEDIA_TYPE, "application/json")
-    data = await request.read()
+    try:
+        data = await request.read()
+    except web.RequestPayloadError as error:
+        raise Problem(ProblemKind.BAD_REQUEST, "the body cannot be decoded") from error
     try:
         return model.model_validate_json(data, strict=True)
     except ValidationError as error:

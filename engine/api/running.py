@@ -159,14 +159,16 @@ class Reviews:
     async def _run(
         self, running: Running, request: ReviewRequest, place: Place, suppressed: Collection[str]
     ) -> None:
-        loop = asyncio.get_running_loop()
+        loop, told = asyncio.get_running_loop(), False
 
         def on_progress(progress: Progress) -> None:
             loop.call_soon_threadsafe(running.note, ReviewProgress(**asdict(progress)))
 
         def on_finding(finding: Finding) -> None:
-            if not running.findings:
+            nonlocal told
+            if not told:
                 self._meter.first_finding(time.monotonic() - running.started)
+            told = True
             loop.call_soon_threadsafe(running.note, None, finding)
 
         def work() -> Review:

@@ -37,7 +37,7 @@ async def received(request: web.Request, data: Path) -> AsyncIterator[Path]:
         directory.mkdir()
         try:
             await _receive(request, directory)
-        except (ValueError, EOFError, AssertionError, HttpProcessingError) as error:
+        except (ValueError, EOFError, AssertionError, HttpProcessingError, web.RequestPayloadError) as error:
             raise Problem(ProblemKind.BAD_REQUEST, "the form cannot be read") from error
         yield directory
 

@@ -12,10 +12,12 @@ from threading import Event
 
 import aiohttp
 import pytest
+from aiohttp import web
 from serving import Serve, Served, diff_of, finding_evals
 
 from engine.api.admission import ReviewLimits
 from engine.api.problems import ProblemKind, titles
+from engine.api.routes import Route
 from engine.errors import AdapterError, RunnerError
 from engine.server import ServerOptions
 from engine.tokens import Role, TokenFile
@@ -189,6 +191,13 @@ BAD_BODIES = {
         "Invalid JSON: EOF while parsing an object at line 1 column 1",
     ),
     "not UTF-8": (b"\xff", {}, 400, "malformed-body", "Invalid JSON: expected value at line 1 column 1"),
+    "not compressed": (
+        "{}",
+        {"Content-Encoding": "gzip"},
+        400,
+        "bad-request",
+        "the body cannot be decoded",
+    ),
     "another type": ("x", {"Content-Type": "text/plain"}, 415, "unsupported-media-type", "application/json"),
     "no diff": ({}, {}, 422, "invalid-request", "diff: Field required"),
     "unknown field": (
@@ -293,6 +302,44 @@ def test_tokens_decide_who_may_what(serve: Serve, tokens: TokenFile) -> None:
     assert status(bearer(good)) == 401
 
 
+BAD_TOKENS = {
+    "none": ({}, "POST", "/v1/ask", 401, "unauthenticated", ""),
+    "of another scheme": ({"Authorization": "Basic eDp5"}, "POST", "/v1/ask", 401, "unauthenticated", ""),
+    "unknown": (bearer("tenken_0123456789ab_x"), "POST", "/v1/reviews", 401, "unauthenticated", ""),
+    "of a lower role": (
+        None,
+        "POST",
+        "/v1/secret",
+        403,
+        "forbidden",
+        "this needs the role admin; the token's is reviewer",
+    ),
+    "for another project": (None, "POST", "/v1/ask", 403, "forbidden", "the token is for app"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TOKENS)
+def test_bad_tokens_are_answered_exactly(serve: Serve, tokens: TokenFile, case: str) -> None:
+    """Before the body is looked at; 401 says how to do better."""
+    headers, method, path, status, kind, detail = BAD_TOKENS[case]
+
+    async def secret(request: web.Request) -> web.StreamResponse:
+        raise AssertionError("nobody gets here")
+
+    guarded = Route("POST", "/v1/secret", secret, "For admins.", {}, Role.ADMIN)
+    served = serve(finding_evals(), tokens=tokens, more_routes=(guarded,))
+    mine = bearer(tokens.create(Role.REVIEWER, ("app",)))
+    body = {**QUESTION, "project": "other"} if headers is None else "{"
+    answer = served.call(method, path, body, mine if headers is None else headers)
+    problem = answer.json
+    assert (answer.status, problem["status"], problem["detail"]) == (status, status, detail)
+    assert (problem["type"], problem["title"]) == (
+        f"urn:tenken:problem:{kind}",
+        titles()[ProblemKind(kind)][0],
+    )
+    assert answer.headers.get("WWW-Authenticate") == ('Bearer realm="tenken"' if status == 401 else None)
+
+
 def test_a_review_is_its_tokens_alone(serve: Serve, tokens: TokenFile) -> None:
     """Another token gets 404, as for a review that never was."""
     mine, other = tokens.create(Role.REVIEWER), tokens.create(Role.ADMIN)
@@ -389,6 +436,8 @@ def test_a_caller_that_leaves_cancels_its_review(serve: Serve) -> None:
         asyncio.run(leave(accept))
         wait_for(served, 0)
     assert runner.written == []
+    left = 'tenken_http_requests_total{route="/v1/reviews",status="499"} 2.0'
+    assert left in served.call("GET", "/metrics").body.decode()
 
 
 def test_a_thousand_cancelled_reviews_leak_nothing(serve: Serve) -> None:

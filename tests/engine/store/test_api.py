@@ -242,6 +242,19 @@ def test_each_route_asks_for_its_role(
     assert served.call(method, f"{path}?project={P}", body, stranger).status == 403
 
 
+def test_a_clock_that_is_ahead_does_not_have_the_last_word(served: Served) -> None:
+    """What is said later holds, whatever time the one before claimed."""
+    [finding] = review(served)["findings"]
+    entry = {"fingerprint": finding["fingerprint"], "project": P, "source": "mr"}
+    ahead = served.call(
+        "POST", "/v1/feedback", {**entry, "verdict": "wrong", "created": "2999-01-01T00:00:00Z"}
+    )
+    assert str(ahead.json["created"]) < "2999"
+    assert review(served)["findings"] == []
+    served.call("POST", "/v1/feedback", {**entry, "verdict": "accepted"})
+    assert len(review(served)["findings"]) == 1
+
+
 def test_dismissed_finding_stays_away(served: Served) -> None:
     """Feedback takes effect with the next review; removed, the finding is back."""
     [finding] = review(served)["findings"]
