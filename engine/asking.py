@@ -29,7 +29,7 @@ ANSWER_TOKENS = 400
 _SLACK = 24  # tokens: BOS, what stands around a diff, and seams between lines
 _LONGEST_ROUND, _ROUNDS, _LEAST_LOOP = 120, 4, 40  # characters, times, characters
 _LEAST_BABBLE, _SAYS_LITTLE = 200, 0.25  # bytes, and what compression leaves of them; prose keeps half
-_CUT_OFF = re.compile(r'\s*\{\s*"answer"\s*:\s*"((?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*)')
+_CUT_OFF = re.compile(r'\s*\{\s*"answer"\s*:\s*"((?:[^"\\]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,8 @@ def answer(prepared: Prepared, runner: Runner, cancellation: Cancellation) -> An
     for _, reply in runner.write([request], cancellation):
         text = read_answer(reply.text)
         truncated = reply.truncated or len(text) >= ANSWER_LENGTH
-        text = (
-            end_loop(text) if truncated else text.strip()
-        )  # a model that lost its way goes round till the end
+        # A model that has lost its way goes round until its budget ends.
+        text = end_loop(text) if truncated else text.strip()
         if not text:
             raise RunnerError("the model gave no answer")
         if is_babble(text):

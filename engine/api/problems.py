@@ -91,8 +91,8 @@ _TITLES: Mapping[ProblemKind, tuple[str, str]] = {
     ProblemKind.INVALID_DIFF: ("The diff cannot be read.", "差分を読み取れません。"),
     ProblemKind.TOO_MANY_FILES: ("The diff has too many files.", "差分のファイル数が多すぎます。"),
     ProblemKind.TOO_MANY_OPEN_REVIEWS: (
-        "Too many reviews of this token are open.",
-        "このトークンで実行中のレビューが多すぎます。",
+        "Too many reviews and questions of this token are open.",
+        "このトークンで実行中のレビューと質問が多すぎます。",
     ),
     ProblemKind.QUEUE_FULL: ("The engine is busy.", "エンジンが混み合っています。"),
     ProblemKind.INTERNAL: (

@@ -74,7 +74,7 @@ def _question(arguments: argparse.Namespace, folder: Path, language: Language) -
         return Question(
             question=arguments.question,
             path=arguments.path.as_posix(),
-            code="\n".join(rows[start - 1 : last + _AROUND]),
+            code="".join(f"{row}\n" for row in rows[start - 1 : last + _AROUND]),
             first_line=start,
             lines=meant,
             language=language,
@@ -86,10 +86,12 @@ def _question(arguments: argparse.Namespace, folder: Path, language: Language) -
 
 
 def _read(path: Path) -> list[str]:
+    """Return the file's lines, counted as an editor counts them: by line ends alone."""
     try:
-        return path.read_text("utf-8", "replace").splitlines()
+        text = path.read_text("utf-8", "replace")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _range(text: str, count: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cache import build_once
-from engine.errors import MissingExtra
+from engine.errors import MissingExtra, ModelError
 from engine.gguf_files import read_gguf
 from engine.models import BaseModel
 
@@ -33,8 +33,11 @@ _PROBE = "<start_of_turn>user\n  1+\tif x  !=  'é点検🙂':\n\n   -return</h1
 
 
 def tokenizer_of(model: BaseModel, cache: Path, reference: Tokenize) -> Tokenize:
-    """Return the fast tokenizer of `model`, or `reference` where that is of another kind or disagrees."""
-    ours = _loaded(_built(model, cache))
+    """Return the fast tokenizer of `model`, or `reference` where there is none that agrees with it."""
+    try:
+        ours = _loaded(_built(model, cache))
+    except ModelError:  # it is only faster, and a cache that cannot be written need not be an error
+        return reference
     if ours is None:
         return reference
 

@@ -28,6 +28,13 @@ def test_the_answer_is_printed(home: Path) -> None:
     assert (there.returncode, there.stdout) == (0, here.stdout)
 
 
+def test_lines_are_counted_as_an_editor_does(home: Path) -> None:
+    """A form feed ends none, and a blank one at the end of what is shown is one."""
+    (home / "odd.py").write_text("a = 1\n\x0c\nb = 2\n\n")
+    asked = ("ask", "Why?", "--path", "odd.py", "--adapter", "none", "--line")
+    assert [tenken(home, *asked, line).returncode for line in ("3-4", "5")] == [0, 2]
+
+
 def test_json_has_all_of_it(home: Path) -> None:
     """Who answered, and whether all was read."""
     done = tenken(home, "ask", "Why?", "--path", "a.py", "--adapter", "none", "--json")

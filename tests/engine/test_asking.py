@@ -162,6 +162,7 @@ READ = {
     '{"answer":"cut after \\': "cut after",
     '{"answer":"cut \\ud83d': "cut",
     '{"answer":"cut \\u12': "cut",
+    '{"answer":"cut \\q"}': "cut",
     '{"answer": " \\u0007x\\u001b[31m " }': "x[31m",
     "null": "",
     "[1]": "",

@@ -199,6 +199,13 @@ def test_in_doubt_llama_cpp_is_asked(tmp_path: Path, architecture: str, tokens: 
     assert tokenizer_of(model, tmp_path, reference) is reference
 
 
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    """Tokens come from llama.cpp then, as before."""
+    model = write_gguf(tmp_path / "own.gguf", "gemma3", len(WORDS))
+    (tmp_path / "cache").write_text("a file")
+    assert tokenizer_of(model, tmp_path / "cache", _never) is _never
+
+
 def test_a_vocabulary_of_ones_own_is_used(tmp_path: Path) -> None:
     """A Gemma whose file nobody vouches for is read once, and again when the file has changed."""
     model = write_gguf(tmp_path / "own.gguf", "gemma3", len(WORDS))
