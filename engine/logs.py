@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 import structlog
@@ -28,6 +30,16 @@ def log_json(level: int = logging.INFO, stream: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """While inside, send warnings to standard error: standard output belongs to a command's result."""
+    log_json(logging.WARNING)
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
 
 
 def _place_of_error(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
