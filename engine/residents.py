@@ -1,7 +1,7 @@
 """The runners that are loaded: one for each adapter in use, the one used longest ago leaves first.
 
 llama.cpp takes its adapters when it starts, so each has a runner of its own. They share the base model's file
-in memory; what each adds is its key-value cache, which `capacity` bounds.
+in memory; what each adds is its key-value cache, which `capacity` bounds. On vLLM a runner is light.
 """
 
 from __future__ import annotations

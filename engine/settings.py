@@ -6,15 +6,23 @@ Built once, in `engine.__main__`, and passed on as plain values. A project's set
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.errors import ConfigError
 
 ENV_FILE = "ENGINE_ENV_FILE"
+
+
+class RunnerKind(StrEnum):
+    """What runs the model."""
+
+    LLAMA = "llama"  # in this process, on the CPU
+    OPENAI = "openai"  # vLLM, at ENGINE_OPENAI_URLS
 
 
 class EngineSettings(BaseSettings):
@@ -24,6 +32,7 @@ class EngineSettings(BaseSettings):
         env_prefix="ENGINE_", env_ignore_empty=True, extra="ignore", frozen=True, protected_namespaces=()
     )
 
+    runner: RunnerKind = Field(default=RunnerKind.LLAMA, description="What runs the model.")
     cache_dir: Path | None = Field(
         default=None, description="For what is built once; ~/.cache/tenken if unset."
     )
@@ -50,6 +59,24 @@ class EngineSettings(BaseSettings):
         default=None, description="Certificates to trust, PEM; the system's if unset."
     )
     proxy: str | None = Field(default=None, description="http://host:port on the way to that engine.")
+    openai_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Of the vLLM servers, with commas or spaces between."
+    )
+    openai_key: SecretStr | None = Field(default=None, description="What they were given as --api-key.")
+    openai_model: str | None = Field(
+        default=None, description="Their --served-model-name: the base that adapters are made for."
+    )
+    openai_adapters: Path | None = Field(
+        default=None, description="Directory that they see, too; `served` in the data directory if unset."
+    )
+    openai_adapters_at: PurePosixPath | None = Field(
+        default=None, description="What they call that directory; the same if unset."
+    )
+    openai_tokenizer: Path | None = Field(
+        default=None, description="The model's tokenizer.json; the servers are asked if unset."
+    )
+    openai_requests: int = Field(default=16, ge=1, le=256, description="Chunks a server is given at once.")
+    openai_seconds: float = Field(default=120, gt=0, description="Then an answer is waited for elsewhere.")
     resident_adapters: int = Field(default=2, ge=2, description="Adapters that `tenken serve` keeps loaded.")
     open_reviews: int = Field(default=256, ge=1, le=2048, description="Reviews taken on at once.")
     open_per_token: int = Field(default=32, ge=1, description="Reviews taken on at once for one token.")
@@ -57,6 +84,11 @@ class EngineSettings(BaseSettings):
     max_files: int = Field(default=3000, ge=1, description="Files in one diff.")
     review_seconds: float = Field(default=1800, gt=0, description="Then a review ends with what it has.")
     context: int = Field(default=4096, ge=2560, le=32_768, description="Tokens the model reads at once.")
+
+    @field_validator("openai_urls", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
 def load_settings() -> EngineSettings:

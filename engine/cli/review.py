@@ -19,6 +19,7 @@ from engine.errors import InputError
 from engine.exits import ExitCode
 from engine.findings import Severity
 from engine.formats import FORMATS, lines_of
+from engine.logs import warnings_on_stderr
 from engine.opening import calibration_of
 from engine.parsing import parse_diff
 from engine.review import review_without_model
@@ -92,7 +93,7 @@ def _review(
         return result
     if adapter is None:
         print("tenken: no adapter: the base model alone is a poor reviewer", file=sys.stderr)
-    with output.live():
+    with warnings_on_stderr(), output.live():
         runner = around.open_runner(settings, adapter)
         client = LocalReviewClient(runner, calibration_of(adapter), settings.context, suppressed)
         with closing(client):

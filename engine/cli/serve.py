@@ -14,7 +14,7 @@ from engine.cli.command import Command, Surroundings
 from engine.errors import ConfigError, InputError, MissingExtra
 from engine.exits import ExitCode
 from engine.logs import log_json
-from engine.opening import base_sha256_of, choose_adapter
+from engine.opening import base_sha256_of, batch_limits, choose_adapter, resident_adapters
 from engine.settings import EngineSettings, load_settings
 from engine.store.opening import Store, open_store
 from engine.tokens import TokenFile
@@ -120,7 +120,8 @@ def _options(arguments: argparse.Namespace, settings: EngineSettings) -> ServerO
         host=arguments.host,
         port=arguments.port,
         limits=limits,
-        residents=settings.resident_adapters,
+        batches=batch_limits(settings),
+        residents=resident_adapters(settings),
         max_body=settings.max_body_mib * 2**20,
         drain_seconds=arguments.drain,
         tls=tls_context(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None,

@@ -135,11 +135,12 @@ def _record_probe(arguments: argparse.Namespace, plan: Plan) -> None:
 def _open_llama(adapter: Path | None) -> Runner:
     from engine.adapters import MANIFEST, load_adapter
     from engine.opening import open_runner, open_unpacked
-    from engine.settings import load_settings
+    from engine.settings import RunnerKind, load_settings
 
+    settings = load_settings().model_copy(update={"runner": RunnerKind.LLAMA})
     if adapter is not None and not (adapter / MANIFEST).is_file():
-        return open_unpacked(load_settings(), adapter)
-    return open_runner(load_settings(), load_adapter(adapter) if adapter else None)
+        return open_unpacked(settings, adapter)
+    return open_runner(settings, load_adapter(adapter) if adapter else None)
 
 
 def _about(arguments: argparse.Namespace, items: int) -> dict[str, object]:

@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
+from minds import GemmaMind, Mind, ToyMind
+from vllm_server import serving_vllm
 
 from engine.prompts import LABELS
 from engine.runners import Cancellation, Runner, ScoreRequest, WriteRequest
 from engine.runners.llama import LlamaOptions, LlamaRunner
+from engine.runners.openai import OpenAIOptions, OpenAIRunner
 from engine.testing import CANNED_REPLY, FakeRunner, by_keyword
 
 
-@pytest.fixture(scope="module", params=["fake", pytest.param("llama", marks=pytest.mark.model)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "fake",
+        "openai",
+        pytest.param("llama", marks=pytest.mark.model),
+        pytest.param("openai-gemma", marks=pytest.mark.model),
+    ],
+)
 def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
     """Each kind of runner in turn."""
-    made: Runner
-    if request.param == "fake":
-        made = FakeRunner(by_keyword({"eval(": (" security", 0.9)}), CANNED_REPLY)
-    else:
-        made = LlamaRunner(request.getfixturevalue("gemma"), LlamaOptions(context=512))
-    yield made
-    made.close()
-    made.close()  # idempotent
+    with ExitStack() as stack:
+        made = _runner(request.param, request, stack)
+        yield made
+        made.close()
+        made.close()  # idempotent
+
+
+def _runner(kind: str, request: pytest.FixtureRequest, stack: ExitStack) -> Runner:
+    if kind == "fake":
+        return FakeRunner(by_keyword({"eval(": (" security", 0.9)}), CANNED_REPLY)
+    if kind == "openai":
+        return _on_vllm(ToyMind(), stack)
+    llama = LlamaRunner(request.getfixturevalue("gemma"), LlamaOptions(context=512))
+    if kind == "llama":
+        return llama
+    stack.callback(llama.close)
+    return _on_vllm(GemmaMind(llama), stack)
+
+
+def _on_vllm(mind: Mind, stack: ExitStack) -> Runner:
+    server = stack.enter_context(serving_vllm(mind=mind, max_model_len=512))
+    return OpenAIRunner(OpenAIOptions(urls=(server.url,), model=server.model, context=512))
 
 
 PROMPT = (
