@@ -41,7 +41,7 @@ class Ticket:
 
     id: str
     project: str  # shares are equal between these
-    adapter: str  # version; batches hold one
+    adapter: str  # version
     background: bool = False
 
 
@@ -58,9 +58,9 @@ class Work(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """Works for one call of the runner, with one adapter."""
+    """Works for one call of the runner."""
 
-    adapter: str
+    adapter: str  # of the first; the others may have other ones where that is allowed
     kind: Kind
     works: tuple[Work[T], ...]
 
@@ -73,6 +73,7 @@ class Limits:
     score: int = 1  # works of a batch; the embedded runner reads one prompt after the other anyway
     write: int = 4
     tokens: int = 16_384  # of a batch, unless a single work is larger
+    adapters: int = 1  # of a batch; more where the runner mixes them
     turn: int = 4_096  # tokens; about the chunks that a review scores before it writes
     interactive_run: int = 4  # batches in a row while the background waits
 
@@ -136,14 +137,18 @@ class Scheduler(Generic[T]):
         first = lane.next_writer() or lane.next()
         works = [lane.take(first)]
         kind, labels = works[0].kind, works[0].labels
+        adapters = {first.ticket.adapter}
         count, tokens = getattr(self._limits, kind), self._limits.tokens - works[0].cost
         for opened in lane.mates_of(first):
+            if opened.ticket.adapter not in adapters and len(adapters) == self._limits.adapters:
+                continue
             while len(works) < count and opened.queue and lane.may_borrow(opened):
                 work = opened.queue[0]
                 if (work.kind, work.labels) != (kind, labels) or work.cost > tokens:
                     break
                 works.append(lane.take(opened))
                 tokens -= work.cost
+                adapters.add(opened.ticket.adapter)
         return Batch(first.ticket.adapter, kind, tuple(works))
 
     def _next_lane(self) -> _Lane[T] | None:
@@ -241,10 +246,10 @@ class _Lane(Generic[T]):
         return next((opened for opened in ready if opened.queue[0].kind is Kind.WRITE), None)
 
     def mates_of(self, first: _Open[T]) -> Iterator[_Open[T]]:
-        """Yield the reviews whose works may share a batch with `first`'s, itself before the others."""
+        """Yield the reviews whose works may share a batch, `first` before the others."""
         yield first
         for opened in self._in_turn():
-            if opened is not first and opened.ticket.adapter == first.ticket.adapter:
+            if opened is not first:
                 yield opened
 
     def may_borrow(self, opened: _Open[T]) -> bool:

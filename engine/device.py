@@ -19,7 +19,7 @@ from engine.adapters import Adapter
 from engine.batching import Batch, Kind, Scheduler, Ticket, Work
 from engine.errors import EngineError, RunnerError
 from engine.residents import Residents
-from engine.runners import Cancellation, Reply, Runner, ScoreRequest, Scores, WriteRequest
+from engine.runners import Cancellation, MixingRunner, Reply, Runner, ScoreRequest, Scores, WriteRequest
 
 _POLL_SECONDS = 0.2  # a Cancellation calls nobody back, so whoever waits looks at it
 _WRITTEN_TOKEN = 8  # costs as much as so many that are read, on a CPU
@@ -184,24 +184,43 @@ class Device:
         if self._meter:
             self._meter.batch(running.batch, answers, time.monotonic() - started)
 
-    def _answers(self, running: _Running) -> Iterator[tuple[int, Scores]] | Iterator[tuple[int, Reply]]:
-        works = running.batch.works
+    def _answers(self, running: _Running) -> Iterator[tuple[int, Scores | Reply]]:
+        """Yield (index in the batch, answer). Works of reviews that were let out meanwhile are left out."""
         with self._changed:
-            if works[0].ticket not in self._opened:
-                return iter(())
-            adapter = self._opened[works[0].ticket]
-        runner = self._residents.runner(adapter)
-        requests = [work.payload.request for work in works]
-        if running.batch.kind is Kind.SCORE:
-            scores = cast(Sequence[ScoreRequest], requests)
-            return runner.score(scores, works[0].labels, running.cancellation, _ignore)
-        return runner.write(cast(Sequence[WriteRequest], requests), running.cancellation)
+            wanted = [
+                (index, work, self._opened[work.ticket])
+                for index, work in enumerate(running.batch.works)
+                if work.ticket in self._opened
+            ]
+        if not wanted:
+            return
+        runners = [self._residents.runner(adapter) for _, _, adapter in wanted]
+        requests = [work.payload.request for _, work, _ in wanted]
+        for place, answer in _run(running, runners, requests):
+            yield wanted[place][0], answer
 
     def _refuse_rest(self) -> None:
         with self._changed:
             for ticket in self._opened:
                 for work in self._scheduler.withdraw(ticket):
                     work.payload.inbox.put(RunnerError("the engine is shutting down"))
+
+
+def _run(
+    running: _Running, runners: Sequence[Runner], requests: Sequence[ScoreRequest | WriteRequest]
+) -> Iterator[tuple[int, Scores]] | Iterator[tuple[int, Reply]]:
+    """One call of the runner; where the batch has several adapters, of one that mixes them."""
+    first, cancellation = runners[0], running.cancellation
+    alone = all(runner is first for runner in runners)
+    if running.batch.kind is Kind.SCORE:
+        labels, scores = running.batch.works[0].labels, cast(Sequence[ScoreRequest], requests)
+        if alone:
+            return first.score(scores, labels, cancellation, _ignore)
+        return cast(MixingRunner, first).score_with(runners, scores, labels, cancellation)
+    writes = cast(Sequence[WriteRequest], requests)
+    if alone:
+        return first.write(writes, cancellation)
+    return cast(MixingRunner, first).write_with(runners, writes, cancellation)
 
 
 class ScheduledRunner:

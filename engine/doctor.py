@@ -17,10 +17,21 @@ from engine.cache import default_cache
 from engine.config import CONFIG_NAME, load_config, repository_root
 from engine.cpus import available_cpus
 from engine.errors import InputError, TenkenError
-from engine.models import BaseModel, base_model, installed_package, packaged_path, sha256_of, verify
-from engine.opening import calibration_of, choose_adapter, openai_options, require_base
+from engine.models import BaseModel, base_model, installed_package, packaged_path, verify
+from engine.opening import (
+    base_sha256_of,
+    calibration_of,
+    choose_adapter,
+    openai_options,
+    require_base,
+    torch_base,
+    torch_options,
+)
+from engine.runners.gemma.memory import GIB, measured
+from engine.runners.gemma.shape import read_shape
 from engine.runners.openai import OpenAIOptions, inspect
 from engine.runners.openai_adapters import check_servable
+from engine.runners.torch_opening import check_device, plan_for
 from engine.settings import EngineSettings, RunnerKind
 from engine.version import tool_version
 
@@ -29,14 +40,16 @@ EXTRAS = {
     "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
     "serve": ("aiohttp", "prometheus-client"),
     "store": ("sqlalchemy", "alembic", "filelock"),
+    "gpu": ("torch", "triton", "transformers", "peft", "bitsandbytes", "llguidance", "tokenizers"),
     "openai": ("filelock", "tokenizers"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),
 }
 """Extra -> the distributions that show whether it is installed."""
 
-_NEEDED = {RunnerKind.LLAMA: "cpu", RunnerKind.OPENAI: "openai"}
+_NEEDED = {RunnerKind.LLAMA: "cpu", RunnerKind.TORCH: "gpu", RunnerKind.OPENAI: "openai"}
 _MODEL_ADVICE = "install the extra cpu, or set ENGINE_MODEL_PATH to a GGUF file"
+_GPU_ADVICE = "install the extra gpu with a build of torch for your driver, or use ENGINE_RUNNER=llama"
 _SERVER_ADVICE = "mend the ENGINE_OPENAI_ settings, or start vLLM as the README says"
 _NEEDED_BYTES = 300 * 2**20
 
@@ -84,6 +97,8 @@ def _attempt(name: str, advice: str, check: Callable[[], Check]) -> Check:
 def _model(settings: EngineSettings) -> list[Check]:
     if settings.runner is RunnerKind.LLAMA:
         return [_attempt("base model", _MODEL_ADVICE, lambda: _base_model(settings))]
+    if settings.runner is RunnerKind.TORCH:
+        return [_attempt("base model", _GPU_ADVICE, lambda: _gpu_model(settings))]
     try:
         options = openai_options(settings)
     except TenkenError as error:
@@ -92,6 +107,22 @@ def _model(settings: EngineSettings) -> list[Check]:
         _attempt(f"server {number}", _SERVER_ADVICE, partial(_server, options, url))
         for number, url in enumerate(options.urls, start=1)
     ]
+
+
+def _gpu_model(settings: EngineSettings) -> Check:
+    options = torch_options(settings)
+    check_device(options)
+    directory = torch_base(settings)
+    shape = read_shape(directory)
+    if shape is None:
+        return Check("base model", Health.OK, f"{directory}, no Gemma 3: run by transformers, slower")
+    plan = measured(shape, plan_for(shape, options))
+    return Check(
+        "base model",
+        Health.OK,
+        f"{directory}, {plan.precision} on {options.device}: {plan.total / GIB:.1f} GiB, "
+        f"{plan.slots} replies at once, {plan.pass_tokens:,} tokens a pass",
+    )
 
 
 def _server(options: OpenAIOptions, url: str) -> Check:
@@ -152,14 +183,10 @@ def _adapter(settings: EngineSettings) -> Check:
     if settings.runner is RunnerKind.OPENAI:
         require_base(settings.openai_model or "", adapter)
         check_servable(adapter.path)
-    elif adapter.manifest.base_sha256 != _base_sha256(settings):
+    elif (base := base_sha256_of(settings)) and adapter.manifest.base_sha256 != base:
         advice = "set ENGINE_MODEL_PATH to the base that it was trained on, or use another adapter"
         return Check("adapter", Health.PROBLEM, f"{detail}; made for {adapter.manifest.base_model}", advice)
     return Check("adapter", Health.OK, detail)
-
-
-def _base_sha256(settings: EngineSettings) -> str:
-    return sha256_of(settings.model_path) if settings.model_path else installed_package().EXPECTED_SHA256
 
 
 def _git() -> Check:

@@ -10,18 +10,21 @@ from engine.adapters import Adapter, load_adapter, starter_adapter
 from engine.batching import Limits
 from engine.connecting import proxy_for
 from engine.errors import AdapterError, ConfigError, MissingExtra
+from engine.finetune.record import base_sha256
 from engine.models import BaseModel, base_model, installed_package, sha256_of
 from engine.probes import Probe
 from engine.runners import Runner
 from engine.runners.llama import LlamaOptions, LlamaRunner
 from engine.runners.openai import OpenAIOptions, OpenAIRunner
 from engine.runners.openai_routing import RoutingLimits
+from engine.runners.torch_opening import TorchOptions, open_torch
 from engine.scores import Calibration
 from engine.settings import EngineSettings, RunnerKind
 from engine.store.opening import data_directory
 
 NO_ADAPTER = "none"
 _LIGHT_RUNNERS = 64
+_GPU_ROWS = 64
 _GPU_TURN = 32_768  # tokens: about a second of one GPU, as 4,096 are some seconds of a CPU
 
 OpenRunner = Callable[[EngineSettings, Adapter | None], Runner]
@@ -47,6 +50,8 @@ def base_sha256_of(settings: EngineSettings) -> str | None:
     """Return the hash of this machine's base model, or None where none is installed or it is elsewhere."""
     if settings.runner is RunnerKind.OPENAI:
         return None
+    if settings.model_path is not None and settings.model_path.is_dir():
+        return base_sha256(settings.model_path)
     if settings.model_path is not None:
         return sha256_of(settings.model_path)
     try:
@@ -62,6 +67,10 @@ def calibration_of(adapter: Adapter | None) -> Calibration:
 
 def batch_limits(settings: EngineSettings) -> Limits:
     """Return how much a service hands to the runner at once."""
+    if settings.runner is RunnerKind.TORCH:
+        # The default adapter keeps its place, whether a batch needs it or not.
+        adapters = max(1, settings.resident_adapters - 1)
+        return Limits(score=_GPU_ROWS, write=_GPU_ROWS, tokens=_GPU_TURN, turn=_GPU_TURN, adapters=adapters)
     if settings.runner is RunnerKind.OPENAI:
         servers = max(1, len(settings.openai_urls))
         calls, turn = settings.openai_requests * servers, _GPU_TURN * servers
@@ -87,6 +96,8 @@ def open_runner(settings: EngineSettings, adapter: Adapter | None) -> Runner:
                 options, score_adapter=tasks.get("score"), write_adapter=tasks.get("write"), adapter=version
             )
         )
+    if settings.runner is RunnerKind.TORCH:
+        return open_torch(torch_base(settings), adapter, torch_options(settings))
     model = base_model(settings.cache_dir, settings.model_path)
     if adapter and model.sha256 and adapter.manifest.base_sha256 != model.sha256:
         raise AdapterError(f"{adapter.path} is made for {adapter.manifest.base_model}, not for {model.name}")
@@ -98,6 +109,27 @@ def open_unpacked(settings: EngineSettings, directory: Path) -> Runner:
     """Return the embedded runner with a PEFT directory that has no manifest yet: to measure it for one."""
     model = base_model(settings.cache_dir, settings.model_path)
     return _llama(settings, model, directory, directory, directory.name)
+
+
+def torch_base(settings: EngineSettings) -> Path:
+    """Return the Hugging Face directory of the base model; a GGUF file is converted once."""
+    if settings.model_path is not None and settings.model_path.is_dir():
+        return settings.model_path
+    from engine.finetune.base import hf_base
+
+    return hf_base(base_model(settings.cache_dir, settings.model_path), settings.cache_dir)
+
+
+def torch_options(settings: EngineSettings) -> TorchOptions:
+    """Return how the model is run on a GPU."""
+    return TorchOptions(
+        device=settings.device,
+        precision=settings.precision,
+        context=settings.context,
+        adapters=settings.resident_adapters,
+        rank=settings.lora_rank,
+        memory_gib=settings.gpu_memory_gib,
+    )
 
 
 def openai_options(settings: EngineSettings) -> OpenAIOptions:

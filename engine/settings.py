@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.errors import ConfigError
+from engine.runners.gemma.memory import Precision
 
 ENV_FILE = "ENGINE_ENV_FILE"
 
@@ -22,6 +23,7 @@ class RunnerKind(StrEnum):
     """What runs the model."""
 
     LLAMA = "llama"  # in this process, on the CPU
+    TORCH = "torch"  # in this process, on a GPU
     OPENAI = "openai"  # vLLM, at ENGINE_OPENAI_URLS
 
 
@@ -37,7 +39,7 @@ class EngineSettings(BaseSettings):
         default=None, description="For what is built once; ~/.cache/tenken if unset."
     )
     model_path: Path | None = Field(
-        default=None, description="Base model, GGUF; the installed Gemma if unset."
+        default=None, description="Base model, GGUF or, for torch, a directory; the installed Gemma if unset."
     )
     adapter_dir: Path | None = Field(default=None, description="Adapter; the one that came along if unset.")
     data_dir: Path | None = Field(
@@ -59,6 +61,10 @@ class EngineSettings(BaseSettings):
         default=None, description="Certificates to trust, PEM; the system's if unset."
     )
     proxy: str | None = Field(default=None, description="http://host:port on the way to that engine.")
+    precision: Precision = Field(default="bfloat16", description="Of weights on a GPU; `nf4` is 4 bits.")
+    device: str = Field(default="cuda", pattern=r"^(cpu|cuda(:\d+)?)$", description="For the runner torch.")
+    gpu_memory_gib: float | None = Field(default=None, gt=0, description="All that is free if unset.")
+    lora_rank: int = Field(default=32, ge=1, le=256, description="Largest rank of an adapter on a GPU.")
     openai_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Of the vLLM servers, with commas or spaces between."
     )

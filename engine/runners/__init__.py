@@ -97,3 +97,21 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Free the model. Idempotent."""
+
+
+class MixingRunner(Runner, Protocol):
+    """A runner that answers for others of its kind, each with its own adapter, in one call."""
+
+    def score_with(
+        self,
+        runners: Sequence[Runner],
+        requests: Sequence[ScoreRequest],
+        labels: Sequence[str],
+        cancellation: Cancellation,
+    ) -> Iterator[tuple[int, Scores]]:
+        """Score each request with the adapter of the runner at its place."""
+
+    def write_with(
+        self, runners: Sequence[Runner], requests: Sequence[WriteRequest], cancellation: Cancellation
+    ) -> Iterator[tuple[int, Reply]]:
+        """Write each reply with the adapter of the runner at its place."""

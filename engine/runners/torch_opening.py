@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from engine.adapters import Adapter
 from engine.errors import AdapterError, MissingExtra, ModelError
+from engine.finetune.record import base_sha256
 from engine.probes import Probe
 from engine.runners import Runner
 from engine.runners.gemma.memory import GIB, MemoryPlan, Precision, largest_plan
@@ -96,9 +97,15 @@ def plan_for(shape: GemmaShape, options: TorchOptions) -> MemoryPlan:
     )
 
 
-def _load(directory: Path, shape: GemmaShape, options: TorchOptions) -> Any:
+def check_device(options: TorchOptions) -> None:
+    """Raise ModelError where the device is not there, or cannot run Gemma 3."""
+    default_device()  # says what to install where torch is missing
     if options.device.startswith("cuda"):
         _check_card(options)
+
+
+def _load(directory: Path, shape: GemmaShape, options: TorchOptions) -> Any:
+    check_device(options)
     from engine.runners.gemma.loaded import LoadedGemma
 
     return LoadedGemma.load(directory, shape, plan_for(shape, options), options.device)
@@ -131,8 +138,6 @@ def _open_reference(directory: Path, options: TorchOptions, score: Path | None, 
 
 def _check_base(directory: Path, adapter: Adapter | None) -> None:
     """Refuse an adapter of another base where the directory says which GGUF it was made of."""
-    from engine.finetune.record import base_sha256
-
     origin = base_sha256(directory)
     if adapter and origin and adapter.manifest.base_sha256 != origin:
         raise AdapterError(

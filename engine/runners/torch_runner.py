@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.errors import RunnerError
 from engine.probes import PROBE, Probe, prove_effect
 from engine.prompts import LABELS
-from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
+from engine.runners import Cancellation, Reply, Runner, ScoreRequest, Scores, WriteRequest
 from engine.runners.gemma.loaded import LoadedGemma, Prompt
 from engine.runners.gemma.writing import Wanted
 
@@ -57,13 +57,29 @@ class TorchRunner:
         on_tokens: Callable[[int], None] = lambda count: None,
     ) -> Iterator[tuple[int, Scores]]:
         """Yield (index of the request, scores) in order; stops after the batch under way."""
-        yield from score_together([(self, request) for request in requests], labels, cancellation, on_tokens)
+        yield from _score([(self, request) for request in requests], labels, cancellation, on_tokens)
 
     def write(
         self, requests: Sequence[WriteRequest], cancellation: Cancellation
     ) -> Iterator[tuple[int, Reply]]:
         """Yield (index of the request, greedy reply) as they end; stops between tokens when cancelled."""
-        yield from write_together([(self, request) for request in requests], cancellation)
+        yield from _write([(self, request) for request in requests], cancellation)
+
+    def score_with(
+        self,
+        runners: Sequence[Runner],
+        requests: Sequence[ScoreRequest],
+        labels: Sequence[str],
+        cancellation: Cancellation,
+    ) -> Iterator[tuple[int, Scores]]:
+        """Score for runners that share this one's model, whatever their adapters, in the same passes."""
+        yield from _score(list(zip(_own(runners), requests, strict=True)), labels, cancellation)
+
+    def write_with(
+        self, runners: Sequence[Runner], requests: Sequence[WriteRequest], cancellation: Cancellation
+    ) -> Iterator[tuple[int, Reply]]:
+        """Write for runners that share this one's model, whatever their adapters, in the same batch."""
+        yield from _write(list(zip(_own(runners), requests, strict=True)), cancellation)
 
     def close(self) -> None:
         """Give back the adapters' slots. The model goes with its last runner. Idempotent."""
@@ -123,13 +139,12 @@ class TorchRunner:
         return gemma.label_probabilities(hidden, _label_ids(gemma, LABELS, self.base_model))
 
 
-def score_together(
+def _score(
     requests: Sequence[tuple[TorchRunner, ScoreRequest]],
     labels: Sequence[str],
     cancellation: Cancellation,
     on_tokens: Callable[[int], None] = lambda count: None,
 ) -> Iterator[tuple[int, Scores]]:
-    """Score requests of runners that share a model, whatever their adapters, in the same passes."""
     if not requests:
         return
     gemma = requests[0][0].loaded
@@ -153,10 +168,9 @@ def score_together(
         yield index, Scores(rows, prompt_tokens=len(prompts[index].tokens), cached_tokens=cached)
 
 
-def write_together(
+def _write(
     requests: Sequence[tuple[TorchRunner, WriteRequest]], cancellation: Cancellation
 ) -> Iterator[tuple[int, Reply]]:
-    """Write for runners that share a model, whatever their adapters, in the same batch."""
     if not requests:
         return
     gemma = requests[0][0].loaded
@@ -175,6 +189,13 @@ def write_together(
                 cached_tokens=written.cached,
             ),
         )
+
+
+def _own(runners: Sequence[Runner]) -> Iterator[TorchRunner]:
+    for runner in runners:
+        if not isinstance(runner, TorchRunner):
+            raise RunnerError(f"a batch mixes the runner torch with {type(runner).__name__}")
+        yield runner
 
 
 def _label_ids(gemma: LoadedGemma, labels: Sequence[str], base_model: str) -> list[int]:

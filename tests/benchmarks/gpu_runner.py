@@ -34,7 +34,7 @@ from engine.runners.gemma.loaded import LoadedGemma, Prompt, best_ops
 from engine.runners.gemma.memory import MemoryPlan, largest_plan, measured
 from engine.runners.gemma.shape import GemmaShape, Rope, read_shape
 from engine.runners.gemma.weights import LoraRoom, load_weights
-from engine.runners.torch_runner import TorchRunner, score_together, write_together
+from engine.runners.torch_runner import TorchRunner
 from engine.testing import write_random_adapter
 from engine.wire import Language
 
@@ -255,10 +255,10 @@ def _scoring(runners: list[TorchRunner]) -> dict[str, Any]:
     def pass_(seed: int, count: int) -> tuple[float, float, int]:
         gemma._model.store.clear()
         requests = [ScoreRequest(review_prompt(c), score_blocks(c)) for c in _chunks(seed, count)]
-        pairs = [(runners[i % len(runners)], request) for i, request in enumerate(requests)]
+        own = [runners[i % len(runners)] for i in range(count)]
         torch.cuda.synchronize()
         started, first, tokens = time.monotonic(), 0.0, 0
-        for _, scores in score_together(pairs, LABELS, Cancellation()):
+        for _, scores in runners[0].score_with(own, requests, LABELS, Cancellation()):
             first = first or time.monotonic() - started
             tokens += scores.prompt_tokens
         return time.monotonic() - started, first, tokens
@@ -290,10 +290,10 @@ def _writing(runners: list[TorchRunner]) -> dict[str, Any]:
     ]
     found = {}
     for count in (1, 64):
-        pairs = [(runners[i % len(runners)], request) for i, request in enumerate(requests[:count])]
-        dict(write_together(pairs, Cancellation()))
+        own = [runners[i % len(runners)] for i in range(count)]
+        dict(runners[0].write_with(own, requests[:count], Cancellation()))
         started = time.monotonic()
-        replies = dict(write_together(pairs, Cancellation()))
+        replies = dict(runners[0].write_with(own, requests[:count], Cancellation()))
         seconds = time.monotonic() - started
         tokens = sum(reply.tokens for reply in replies.values())
         found[f"replies_{count}"] = {

@@ -16,7 +16,7 @@ from engine.runners.gemma.loaded import LoadedGemma
 from engine.runners.gemma.memory import MemoryPlan
 from engine.runners.gemma.shape import read_shape
 from engine.runners.torch_reference import ReferenceRunner as Reference
-from engine.runners.torch_runner import TorchRunner, score_together, write_together
+from engine.runners.torch_runner import TorchRunner
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -147,8 +147,8 @@ def test_adapters_share_a_batch(
         False: (scores(reference), texts(reference)),
         True: (scores(adapted_reference), texts(adapted_reference)),
     }
-    found = dict(score_together(list(zip(runners, REQUESTS, strict=True)), LABELS, Cancellation()))
-    replies = dict(write_together(list(zip(runners, WRITES, strict=True)), Cancellation()))
+    found = dict(bare.score_with(runners, REQUESTS, LABELS, Cancellation()))
+    replies = dict(bare.write_with(runners, WRITES, Cancellation()))
     for index, runner in enumerate(runners):
         wanted_scores, wanted_texts = expected[runner is adapted]
         assert_equal({0: found[index].probabilities}, {0: wanted_scores[index]})
