@@ -7,6 +7,7 @@ BotError
 │   └── GitLabRefused       an answer that says no (carries status and message)
 │       ├── TokenRefused      401: the bot's token is wrong, expired or revoked
 │       └── NotFound          404: no such object, or none the token may see
+├── EventError            a webhook's payload cannot be read (names the key)
 ├── Superseded            the work is no longer wanted: a newer request took its place
 └── CommandRefused        what a command asked for is not done; its text is the reply
 
@@ -53,6 +54,10 @@ class TokenRefused(GitLabRefused):
 
 class NotFound(GitLabRefused):
     """There is no such object, or none that the token may see."""
+
+
+class EventError(BotError):
+    """A webhook's payload cannot be read."""
 
 
 class Superseded(BotError):
