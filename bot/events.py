@@ -7,6 +7,7 @@ a value of the wrong type is an error: it names the key.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
@@ -268,11 +269,26 @@ _SYSTEM_HOOK = "System Hook"
 
 
 def parse_event(name: str, body: bytes | str) -> Event | None:
-    """Return what the payload of the event called `name` says, or None for an event of no interest.
+    """Return what the body of the event called `name` says, or None for an event that is not read here.
 
     Raises EventError for a body that is no JSON object, or has a value of the wrong type.
     """
-    payload = parse_payload(body)
+    return read_event(name, parse_payload(body))
+
+
+def parse_payload(body: bytes | str) -> dict[str, Any]:
+    """Return the JSON object in `body`; raises EventError where there is none."""
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise EventError(f"not JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise EventError("not a JSON object")
+    return payload
+
+
+def read_event(name: str, payload: Mapping[str, Any]) -> Event | None:
+    """Return what a payload says, as `parse_event` does."""
     if name == _SYSTEM_HOOK:
         # An instance's own hook carries merge requests of all its projects, and no notes.
         name = "Merge Request Hook" if payload.get("object_kind") == "merge_request" else ""
@@ -285,14 +301,3 @@ def parse_event(name: str, body: bytes | str) -> Event | None:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the payload"
         raise EventError(f"{where}: {first['msg']}") from error
-
-
-def parse_payload(body: bytes | str) -> dict[str, Any]:
-    """Return the JSON object in `body`; raises EventError where there is none."""
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise EventError(f"not JSON: {error}") from error
-    if not isinstance(payload, dict):
-        raise EventError("not a JSON object")
-    return payload
