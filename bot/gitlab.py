@@ -59,6 +59,10 @@ class Token:
     expires_at: date | None  # None: never
     active: bool = True
 
+    def days_left(self, today: date) -> int | None:
+        """Return how many days it will still be valid, None for ever."""
+        return None if self.expires_at is None else (self.expires_at - today).days
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
