@@ -1,0 +1,126 @@
+"""Deliveries reach the disk before they are answered, in as few transactions as may be."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from bot.deliveries import Delivery
+from bot.inbox import Inbox, delivery_of, order_for
+from bot.work import Order
+from engine.errors import StoreError
+
+
+def delivery(number: int, body: bytes = b"{}") -> Delivery:
+    return Delivery(f"key:{number}", "Note Hook", body, 1_700_000_000_000 + number)
+
+
+class Shelf:
+    """Stores orders in memory, when it is let."""
+
+    def __init__(self, error: StoreError | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self.open = threading.Event()
+        self.open.set()
+        self._error = error
+
+    def store(self, orders: Sequence[Order]) -> list[bool]:
+        self.open.wait(5)
+        if self._error is not None:
+            raise self._error
+        known = {name for batch in self.batches for name in batch}
+        self.batches.append([order.id for order in orders])
+        return [order.id not in known for order in orders]
+
+
+def test_it_is_stored_before_it_is_answered() -> None:
+    """Nothing is answered while the transaction is under way; a known key is told apart."""
+
+    async def main() -> None:
+        shelf = Shelf()
+        shelf.open.clear()
+        async with Inbox(shelf.store) as inbox:
+            first = asyncio.create_task(inbox.accept(delivery(1)))
+            await asyncio.sleep(0.05)
+            assert not first.done()
+            shelf.open.set()
+            assert await first is True
+            assert await inbox.accept(delivery(1)) is False
+        assert shelf.batches == [["delivery:key:1"]] * 2
+
+    asyncio.run(main())
+
+
+def test_those_that_come_together_share_a_transaction() -> None:
+    """While one is written the others wait, and go to disk together."""
+
+    async def main() -> None:
+        shelf = Shelf()
+        shelf.open.clear()
+        async with Inbox(shelf.store) as inbox:
+            first = asyncio.create_task(inbox.accept(delivery(0)))
+            await asyncio.sleep(0.05)
+            rest = [asyncio.create_task(inbox.accept(delivery(n))) for n in range(1, 101)]
+            await asyncio.sleep(0)
+            shelf.open.set()
+            assert all(await asyncio.gather(first, *rest))
+        assert [len(batch) for batch in shelf.batches] == [1, 64, 36]
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_stored_is_not_accepted() -> None:
+    """Each caller learns it, and the next ones are tried again."""
+
+    async def main() -> None:
+        async with Inbox(Shelf(StoreError("disk full")).store) as inbox:
+            for number in range(2):
+                with pytest.raises(StoreError, match="disk full"):
+                    await inbox.accept(delivery(number))
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_leaves_does_not_stop_the_others() -> None:
+    """GitLab may close a connection at any time."""
+
+    async def main() -> None:
+        shelf = Shelf()
+        shelf.open.clear()
+        async with Inbox(shelf.store) as inbox:
+            gone, stays = (asyncio.create_task(inbox.accept(delivery(n))) for n in range(2))
+            await asyncio.sleep(0.05)
+            gone.cancel()
+            shelf.open.set()
+            assert await stays
+        assert shelf.batches == [["delivery:key:0", "delivery:key:1"]]
+
+    asyncio.run(main())
+
+
+def test_a_closing_inbox_finishes_and_takes_no_more() -> None:
+    """What was waiting is stored; what comes later is refused, so that GitLab knows."""
+
+    async def main() -> None:
+        shelf = Shelf()
+        async with Inbox(shelf.store) as inbox:
+            waiting = asyncio.create_task(inbox.accept(delivery(1)))
+            await asyncio.sleep(0)
+        assert await waiting
+        with pytest.raises(StoreError):
+            await inbox.accept(delivery(2))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "body", ['{"note": "レビュー \\ud800"}'.encode(), '{"a": "é"}'.encode("utf-16"), b'{"a": 1}']
+)
+def test_a_delivery_comes_back_as_it_came(body: bytes) -> None:
+    """Whatever encoding JSON allows, what is read from the order says the same."""
+    stored = delivery_of(order_for(delivery(1, body)).payload)
+    text = body.decode("utf-16" if body[:1] in b"\xff\xfe" else "utf-8")
+    assert stored == delivery(1, text.encode())
