@@ -1,38 +1,39 @@
-"""Keeps deliveries before they are answered, many in one transaction where many come at once."""
+"""Keeps what deliveries ask for before they are answered, in one transaction where many come at once."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from bot.deliveries import Delivery
-from bot.work import Order, Payload
+from bot.work import Order
 from engine.errors import StoreError
-
-DELIVERY = "delivery"
-"""The kind of work that does what a delivery asks for."""
 
 _MOST_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    order: Order
+    orders: Sequence[Order]
     stored: asyncio.Future[bool]
 
 
 class Inbox:
-    """Stores deliveries as orders; see `bot.deliveries.Deliveries`. Open while its context is.
+    """Stores what deliveries ask for; see `bot.deliveries.Deliveries`. Open while its context is.
 
     A transaction has to reach the disk, and only one can be written at a time. Those that come meanwhile wait
     for the next, and share it.
     """
 
-    def __init__(self, store: Callable[[Sequence[Order]], list[bool]]) -> None:
+    def __init__(
+        self,
+        store: Callable[[Sequence[Order]], list[bool]],
+        orders_for: Callable[[Delivery], Sequence[Order]],
+    ) -> None:
         self._store = store
+        self._orders_for = orders_for
         self._waiting: list[_Waiting] = []
         self._woken = asyncio.Event()
         self._open = False
@@ -52,10 +53,16 @@ class Inbox:
             await self._writer
 
     async def accept(self, delivery: Delivery) -> bool:
-        """Store a delivery and return whether it is new; it has reached the disk when this returns."""
+        """Store what a delivery asks for and return whether it is new; it is on disk when this returns."""
+        return await self.submit(self._orders_for(delivery))
+
+    async def submit(self, orders: Sequence[Order]) -> bool:
+        """Store orders and return whether any is new; they are on disk when this returns."""
         if not self._open:
             raise StoreError("the bot is stopping")
-        waiting = _Waiting(order_for(delivery), asyncio.get_running_loop().create_future())
+        if not orders:
+            return False
+        waiting = _Waiting(orders, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._woken.set()
         return await waiting.stored
@@ -69,29 +76,15 @@ class Inbox:
                 await self._write_batch(batch)
 
     async def _write_batch(self, batch: Sequence[_Waiting]) -> None:
-        answers: Sequence[bool | StoreError]
         try:
-            answers = await asyncio.to_thread(self._store, [one.order for one in batch])
+            answers = await asyncio.to_thread(self._store, [order for one in batch for order in one.orders])
         except StoreError as error:
-            answers = [error] * len(batch)
-        for one, answer in zip(batch, answers, strict=True):
-            if one.stored.done():  # the caller has left
-                continue
-            if isinstance(answer, StoreError):
-                one.stored.set_exception(answer)
-            else:
-                one.stored.set_result(answer)
-
-
-def order_for(delivery: Delivery) -> Order:
-    """Return the order that does what a delivery asks for."""
-    body = delivery.body.decode(json.detect_encoding(delivery.body), errors="replace")
-    payload = {"key": delivery.key, "event": delivery.event, "body": body, "received": delivery.received}
-    return Order(DELIVERY, f"{DELIVERY}:{delivery.key}", payload)
-
-
-def delivery_of(payload: Payload) -> Delivery:
-    """Return the delivery that an order was made for."""
-    return Delivery(
-        str(payload["key"]), str(payload["event"]), str(payload["body"]).encode(), int(payload["received"])
-    )
+            for one in batch:
+                if not one.stored.done():
+                    one.stored.set_exception(error)
+            return
+        rest = iter(answers)
+        for one in batch:
+            new = [next(rest) for _ in one.orders]
+            if not one.stored.done():  # unless the caller has left
+                one.stored.set_result(any(new))
