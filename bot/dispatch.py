@@ -158,8 +158,9 @@ async def _notes_around(errand: CommandErrand | HintErrand, gitlab: GitLab) -> A
             for note in (await gitlab.discussion(errand.ref, errand.place.discussion_id)).notes:
                 yield note
             return
-    async for note in gitlab.notes(errand.ref):
-        yield note
+    with suppress(NotFound):
+        async for note in gitlab.notes(errand.ref):
+            yield note
 
 
 async def _write(errand: CommandErrand | HintErrand, body: str, gitlab: GitLab) -> None:

@@ -46,7 +46,7 @@ class Refusal(Exception):
 
 
 class Receiver:
-    """Handles `POST /webhook`."""
+    """Its `receive` handles `POST /webhook`."""
 
     def __init__(self, deliveries: Deliveries, secrets: Secrets, ignored: Ignored, max_body: int) -> None:
         self._deliveries = deliveries
@@ -54,11 +54,11 @@ class Receiver:
         self._ignored = ignored
         self._max_body = max_body
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def receive(self, request: web.Request) -> web.Response:
         """Answer one delivery."""
         log = _log.bind(webhook_event=request.headers.get("X-Gitlab-Event", "")[:_LONGEST_NAME])
         try:
-            outcome = await self._receive(request)
+            outcome = await self._stored(request)
         except Refusal as refusal:
             log.warning("webhook.refused", status=refusal.status, reason=refusal.reason)
             return web.Response(status=refusal.status, text=f"{refusal.reason}\n")
@@ -68,7 +68,7 @@ class Receiver:
         log.info("webhook.answered", outcome=outcome)
         return web.Response()
 
-    async def _receive(self, request: web.Request) -> str:
+    async def _stored(self, request: web.Request) -> str:
         """Store a genuine delivery that matters, and return what became of it."""
         body = await self._read(request)
         received, headers = time.time(), request.headers

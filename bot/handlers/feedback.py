@@ -16,12 +16,12 @@ VERDICTS = {"good": FeedbackVerdict.ACCEPTED, "bad": FeedbackVerdict.WRONG}
 
 async def give_feedback(command: Command, context: Context) -> str:
     """Record the opinion."""
-    word, _, reason = command.text.partition(" ")
+    word, reason = (*command.text.split(maxsplit=1), "", "")[:2]
     verdict = VERDICTS.get(word.lower())
     if verdict is None:
         raise CommandRefused(context.texts.feedback_usage.format(usage=code_span(COMMAND.usage)))
     thread = await finding_thread(command.name, context)
-    await record(thread, verdict, reason.strip(), context)
+    await record(thread, verdict, reason, context)
     good = verdict is FeedbackVerdict.ACCEPTED
     return context.texts.feedback_good if good else context.texts.feedback_bad
 
