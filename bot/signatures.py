@@ -37,7 +37,6 @@ class Proof:
     """A request is genuine, and may be about this project."""
 
     secret: Secret
-    message_id: str = ""  # signed, where there is a signature
     own_projects: frozenset[int] = frozenset()  # with secrets of their own, which alone count for them
 
     def covers(self, project_id: int | None) -> bool:
@@ -64,7 +63,6 @@ class Secrets:
 
         `headers` find their values whatever the case of a name; `body` is what was received, unparsed.
         """
-        message_id = headers.get("webhook-id", "")
         signed = _signed(headers, body, now)
         token = _digest(headers.get(TOKEN_HEADER, "").encode("utf-8", "surrogateescape"))
         sent = _signatures(headers.get("webhook-signature", ""))
@@ -79,7 +77,7 @@ class Secrets:
             found = secret if good and found is None else found
         if found is None:
             return None
-        return Proof(found, message_id if found.signing else "", self._own)
+        return Proof(found, self._own)
 
 
 def read_secrets(common: Iterable[SecretStr], of_projects: Mapping[int, Iterable[SecretStr]]) -> Secrets:

@@ -91,19 +91,20 @@ class FakeLearning:
 
 
 class FakeDeliveries:
-    """Keeps deliveries in memory; a broken one keeps none."""
+    """Keeps deliveries in memory, the same body once; a broken one keeps none."""
 
     def __init__(self) -> None:
         self.kept: list[Delivery] = []
         self.broken = False
-        self._keys: set[str] = set()
+        self._known: set[tuple[str, bytes]] = set()
 
     async def accept(self, delivery: Delivery) -> bool:
-        """Keep a delivery, once for each key."""
+        """Keep a delivery."""
         if self.broken:
             raise StoreError("the disk is full")
-        if delivery.key in self._keys:
+        same = (delivery.event, delivery.body)
+        if same in self._known:
             return False
-        self._keys.add(delivery.key)
+        self._known.add(same)
         self.kept.append(delivery)
         return True

@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from bot.deliveries import Deliveries, Delivery, delivery_key
+from bot.deliveries import Deliveries, Delivery
 from bot.errors import EventError
 from bot.events import Event, parse_payload, read_event
 from bot.signatures import Secrets
@@ -86,8 +86,7 @@ class Receiver:
             raise Refusal(401, "not the secret of this project")
         if reason := self._ignored(event):
             return f"ignored: {reason}"
-        key = delivery_key(name, payload, headers.get("Idempotency-Key", ""), proof.message_id)
-        is_new = await self._deliveries.accept(Delivery(key, name, body, int(received * 1000)))
+        is_new = await self._deliveries.accept(Delivery(name, body, int(received * 1000)))
         return "stored" if is_new else "known already"
 
     async def _read(self, request: web.Request) -> bytes:

@@ -18,8 +18,8 @@ from bot.work import Order
 RULES = Rules(BOT, Registry(COMMANDS).grammar)
 
 
-def orders(payload: dict[str, Any], event: str = "Note Hook", key: str = "k") -> tuple[Order, ...]:
-    return orders_for(Delivery(key, event, json.dumps(payload).encode(), 1_700_000_000_000), RULES)
+def orders(payload: dict[str, Any], event: str = "Note Hook") -> tuple[Order, ...]:
+    return orders_for(Delivery(event, json.dumps(payload).encode(), 1_700_000_000_000), RULES)
 
 
 def test_each_command_is_an_order() -> None:
@@ -31,9 +31,9 @@ def test_each_command_is_an_order() -> None:
 
 
 def test_an_edited_note_asks_anew_only_for_what_is_new() -> None:
-    """Its old command has the id it had, so it is not done again, under whatever key it is delivered."""
-    before = orders(note_payload("/review"), key="first")
-    after = orders(note_payload("/review\n/help", action="update"), key="second")
+    """Its old command has the id it had, so it is not done again."""
+    before = orders(note_payload("/review"))
+    after = orders(note_payload("/review\n/help", action="update"))
     assert before[0].id == after[0].id
     assert len(after) == 2
 

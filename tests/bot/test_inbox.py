@@ -15,12 +15,12 @@ from engine.errors import StoreError
 
 
 def delivery(number: int, body: bytes = b"{}") -> Delivery:
-    return Delivery(f"key:{number}", "Note Hook", body, 1_700_000_000_000 + number)
+    return Delivery("Note Hook", body, number)
 
 
 def orders_for(delivery: Delivery) -> list[Order]:
     """Two errands for each delivery, none for one without a body."""
-    return [Order("errand", f"{delivery.key}-{n}", {}) for n in "ab"] if delivery.body else []
+    return [Order("errand", f"key:{delivery.received}-{n}", {}) for n in "ab"] if delivery.body else []
 
 
 class Shelf:
