@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,6 +40,7 @@ class Fault:
     seconds: float = 1.0  # of silence
     retry_after: int | None = None  # seconds, in Retry-After
     reset_after: int | None = None  # seconds from now, in RateLimit-Reset
+    reached: Callable[[], None] = lambda: None  # called when a request is hit, before it is answered
 
     def hits(self, method: str, path: str) -> bool:
         """Tell whether this request is hit, and use the fault up by one."""

@@ -191,6 +191,7 @@ class FakeGitLab:
             return await handler(request)
         if fault.kind.is_after:
             await handler(request)
+        fault.reached()
         return await _broken(request, fault)
 
     @web.middleware
