@@ -265,7 +265,7 @@ _EVENTS: dict[str, type[NoteEvent] | type[MergeRequestEvent] | type[EmojiEvent]]
     "Emoji Hook": EmojiEvent,
 }
 EVENT_NAMES = tuple(_EVENTS)
-_SYSTEM_HOOK = "System Hook"
+SYSTEM_HOOK = "System Hook"
 
 
 def parse_event(name: str, body: bytes | str) -> Event | None:
@@ -289,7 +289,7 @@ def parse_payload(body: bytes | str) -> dict[str, Any]:
 
 def read_event(name: str, payload: Mapping[str, Any]) -> Event | None:
     """Return what a payload says, as `parse_event` does."""
-    if name == _SYSTEM_HOOK:
+    if name == SYSTEM_HOOK:
         # An instance's own hook carries merge requests of all its projects, and no notes.
         name = "Merge Request Hook" if payload.get("object_kind") == "merge_request" else ""
     model = _EVENTS.get(name)

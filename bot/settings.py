@@ -33,6 +33,25 @@ class BotSettings(BaseSettings):
     engine_ca_file: Path | None = Field(
         default=None, description="Certificates to trust, PEM; the system's if unset."
     )
+    webhook_secrets: tuple[SecretStr, ...] = Field(
+        default=(), description="JSON list of what hooks are known by: secret tokens, or keys whsec_...."
+    )
+    project_secrets: dict[int, tuple[SecretStr, ...]] = Field(
+        default_factory=dict, description="The same by project id, for projects with secrets of their own."
+    )
+    max_body_mib: int = Field(default=8, ge=1, le=64, description="Largest body of a webhook's request.")
+    access: dict[str, str] = Field(
+        default_factory=dict, description='JSON object: command to role, such as {"ask": "reporter"}.'
+    )
+    ignored_users: tuple[str, ...] = Field(
+        default=(), description="JSON list of user names whose notes and reactions are ignored."
+    )
+    poll_projects: tuple[str, ...] = Field(
+        default=(), description="JSON list of projects, by id or path, that are looked at unasked."
+    )
+    poll_seconds: float = Field(
+        default=300, ge=5, description="How often that is; set it low where no webhook gets through."
+    )
     data_dir: Path = Field(
         default=Path("~/.local/share/tenken-bot"), description="For the database and the worker's lock."
     )
