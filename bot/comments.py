@@ -65,11 +65,12 @@ def place(finding: Finding, language: Language) -> str:
 
 def marker_for(finding: Finding, head_sha: str, adapter: str = "") -> Marker:
     """Return the marker of a finding's note, by which a later review sees whether its code is still there."""
+    path = finding.path.encode("utf-8", "replace").decode()
     return Marker(
         MarkerKind.FINDING,
         fingerprint_of(finding),
         {
-            "path": finding.path.encode("utf-8", "replace").decode(),
+            "path": path if mask(path) == path else "",
             "code": code_mark(finding.path, finding.code),
             "lines": str(finding.end_line - finding.line + 1),
             "category": finding.category,

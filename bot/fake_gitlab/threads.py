@@ -22,8 +22,10 @@ from bot.fake_gitlab.state import (
 )
 from bot.fake_gitlab.webhooks import Webhooks
 
-_CODE = re.compile(r"^(`{3,}).*?^\1`*$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
-"""Fences and spans: what is in them mentions nobody."""
+_CODE = re.compile(
+    r"^(`{3,}).*?^\1`*$|\\.|(?<!`)(`+)(?!`)(?:(?!\n\n|\n[-|>]).)+?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL
+)
+"""Fences, escapes and spans within a block: what is in them mentions nobody."""
 
 
 class OnlyActions(Exception):
