@@ -49,7 +49,8 @@ class Plan:
     files: tuple[FileDiff, ...]  # all that are worth reviewing
     fresh: tuple[FileDiff, ...]  # with the hunks alone that are not known
     known: Mapping[HunkKey, KnownHunk]
-    memory: Memory
+    aside: Mapping[HunkKey, KnownHunk]  # known of files that this review is not about
+    memory: Memory  # what was known before, under the conditions of now
 
     @property
     def is_nothing_new(self) -> bool:
@@ -62,20 +63,31 @@ def conditions_of(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def plan_review(files: Sequence[FileDiff], memory: Memory, conditions: str, *, full: bool = False) -> Plan:
-    """Return what is left to review of `files` where `memory` knows the rest."""
-    remembered = {} if full or memory.conditions != conditions else memory.hunks
+def plan_review(
+    files: Sequence[FileDiff],
+    memory: Memory,
+    conditions: str,
+    *,
+    full: bool = False,
+    aside: Iterable[FileDiff] = (),
+) -> Plan:
+    """Return what is left to review of `files` where `memory` knows the rest.
+
+    `aside` are files of the same diff that are not asked for this time; what is known of them stays.
+    """
+    remembered = memory.hunks if memory.conditions == conditions else {}
     known, fresh = {}, []
     for file in files:
         unknown = []
         for key, hunk in keyed_hunks(file):
-            if key in remembered:
+            if key in remembered and not full:
                 known[key] = remembered[key]
             else:
                 unknown.append(hunk)
         if unknown:
             fresh.append(replace(file, hunks=tuple(unknown)))
-    return Plan(tuple(files), tuple(fresh), known, memory.model_copy(update={"conditions": conditions}))
+    left = {key: remembered[key] for file in aside for key, _ in keyed_hunks(file) if key in remembered}
+    return Plan(tuple(files), tuple(fresh), known, left, memory.model_copy(update={"conditions": conditions}))
 
 
 def merge_review(
@@ -108,23 +120,22 @@ def merge_review(
     )
 
 
-def remember(plan: Plan, review: Review, merged: Review) -> Memory:
-    """Return what is known after `review`: the hunks it has read, and those that were known and are left."""
-    read = {entry.path for entry in review.coverage if entry.reviewed}
-    fresh = {file.new_path for file in plan.fresh}
+def remember(plan: Plan, merged: Review) -> Memory:
+    """Return what is known after a review: the hunks it has read, and those that were known and are left."""
+    read = {entry.path for entry in merged.coverage if entry.reviewed}
     found = _by_hunk(plan.files, merged.findings)
     hunks = {
         key: KnownHunk(start=hunk.new_start, findings=tuple(found.get(key, ())))
         for file in plan.files
         for key, hunk in keyed_hunks(file)
-        if key in plan.known or (file.new_path in fresh and file.new_path in read)
+        if key in plan.known or file.new_path in read
     }
     return Memory(
         conditions=plan.memory.conditions,
-        hunks=hunks,
-        base_model=review.base_model,
-        adapter=review.adapter,
-        tool_version=review.tool_version,
+        hunks={**plan.aside, **hunks},
+        base_model=merged.base_model,
+        adapter=merged.adapter,
+        tool_version=merged.tool_version,
     )
 
 

@@ -37,6 +37,7 @@ class FailureKind(StrEnum):
     ENGINE = "engine"  # no engine answered, or it could not work
     INPUT = "input"  # something in the project cannot be used; the text says what
     TIME = "time"  # it took too long
+    MOVED = "moved"  # what it was about changed again and again meanwhile
     CRASH = "crash"  # the process died over it, again and again
     INTERNAL = "internal"  # a fault of ours; the log has it
 

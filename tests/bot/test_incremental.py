@@ -57,8 +57,7 @@ def found_in(files: Sequence[FileDiff]) -> Review:
 def after(*files: FileDiff, memory: Memory | None = None) -> Memory:
     """What is known when these files were reviewed."""
     plan = plan_review(files, memory or Memory(), HERE)
-    review = found_in(plan.fresh)
-    return remember(plan, review, merge_review(plan, review, (), Language.EN))
+    return remember(plan, merge_review(plan, found_in(plan.fresh), (), Language.EN))
 
 
 def review_again(memory: Memory, *files: FileDiff) -> tuple[Review, tuple[FileDiff, ...]]:
@@ -146,7 +145,7 @@ def test_what_was_not_read_is_not_known() -> None:
         partial=True,
     )
     merged = merge_review(plan, stopped, (), Language.EN)
-    assert remember(plan, stopped, merged).hunks == {}
+    assert remember(plan, merged).hunks == {}
     assert merged.partial
 
 
@@ -172,3 +171,14 @@ def test_without_the_engine_the_review_says_who_read_it(language: Language) -> N
     review = merge_review(plan, None, [skipped], language)
     assert (review.adapter, review.language, review.coverage[-1]) == ("team-1", language, skipped)
     assert review.coverage[0] == FileCoverage(path="a.py", reviewed=True, lines=1, findings=1)
+
+
+def test_files_that_were_not_asked_for_stay_known() -> None:
+    """`/review src` forgets nothing of the rest, and what is gone from it is gone."""
+    one, other = changed(FIRST), changed(FIRST, SECOND, path="b.py")
+    memory = after(one, other)
+    plan = plan_review([one], memory, HERE, full=True, aside=[changed(SECOND, path="b.py")])
+    assert plan.fresh == (one,)
+    review = merge_review(plan, found_in(plan.fresh), (), Language.EN)
+    assert [finding.path for finding in review.findings] == ["a.py"]
+    assert review_again(remember(plan, review), one, other)[1] == (changed(FIRST, path="b.py"),)
