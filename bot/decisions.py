@@ -70,13 +70,14 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done about an event, and why. At most one of the last four is set."""
+    """What is done about an event, and why: commands, a hint, a review, an opinion or nothing."""
 
     action: Action
     reason: str
     commands: tuple[Command, ...] = ()
     hint: Unknown | None = None  # ignored but for a word about it
     review: Reason | None = None
+    asked_again: bool = False  # for a review, by somebody who knows of the one before
     opinion: Opinion | None = None
 
     @property
@@ -117,9 +118,9 @@ def errands_of(event: Event, decision: Decision, received: int) -> tuple[Errand,
         "received": received,
     }
     if decision.review is not None:
-        # A review that is asked for again at the same commit is another one.
-        again = mr.updated_at if decision.review is Reason.REVIEWER else ""
-        key = _key("mr", project_id, mr.iid, decision.review, mr.last_commit.id, again)
+        key = _key("mr", project_id, mr.iid, decision.review, mr.last_commit.id)
+        if decision.asked_again:
+            key = _key(key, mr.updated_at)  # at the same commit it is another wish
         return (ReviewErrand(key=key, reason=decision.review, **common),)
     if decision.opinion is not None and isinstance(event, EmojiEvent):
         key = _key("emoji", project_id, event.emoji.id or event.emoji.awardable_id, user_id, event.emoji.name)
@@ -182,7 +183,10 @@ def _decide_merge_request(event: MergeRequestEvent, me: Identity) -> Decision:
         return _ignore("GitLab itself changed the merge request")
     if mr.state not in ("", "opened"):
         return _ignore(f"the merge request is {mr.state}")
-    if _asked_as_reviewer(event, me):
+    if _is_asked_again(event, me):
+        asked = "the bot is asked to review again"
+        return Decision(Action.TRIGGER, asked, review=Reason.REVIEWER, asked_again=True)
+    if _is_asked(event, me):
         return Decision(Action.TRIGGER, "the bot is asked to review", review=Reason.REVIEWER)
     reason, setting = _automatic(event)
     if reason is None:
@@ -195,14 +199,18 @@ def _decide_merge_request(event: MergeRequestEvent, me: Identity) -> Decision:
     return Decision(Action.TRIGGER, explained, review=reason)
 
 
-def _asked_as_reviewer(event: MergeRequestEvent, me: Identity) -> bool:
+def _is_asked_again(event: MergeRequestEvent, me: Identity) -> bool:
+    change = event.changes.reviewers
+    return change is not None and any(user.re_requested and me.is_user(user) for user in change.current)
+
+
+def _is_asked(event: MergeRequestEvent, me: Identity) -> bool:
     if event.merge_request.action == "open":
         return any(map(me.is_user, event.reviewers))
     change = event.changes.reviewers
     if change is None:
         return False
-    again = any(user.re_requested and me.is_user(user) for user in change.current)
-    return again or (any(map(me.is_user, change.current)) and not any(map(me.is_user, change.previous)))
+    return any(map(me.is_user, change.current)) and not any(map(me.is_user, change.previous))
 
 
 def _automatic(event: MergeRequestEvent) -> tuple[Reason | None, str]:

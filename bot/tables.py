@@ -30,3 +30,10 @@ REVIEWED = sa.Table(
     sa.Column("reviewed", sa.Text, nullable=False),  # JSON of `bot.memory.Reviewed`
     sa.Column("at", sa.Double, nullable=False),
 )
+
+WATERMARKS = sa.Table(
+    "tenken_watermarks",
+    METADATA,
+    sa.Column("project_id", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, by GitLab's clock
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from bot.deliveries import Delivery
 from bot.engine import Answer, Question
@@ -88,6 +89,21 @@ class FakeLearning:
     def _said(self, what: str, wish: Wish) -> str:
         self.wishes.append((what, wish))
         return f"learning: {what}"
+
+
+class FakeWatermarks:
+    """Keeps watermarks in memory."""
+
+    def __init__(self) -> None:
+        self.marks: dict[int, datetime] = {}
+
+    async def load(self) -> dict[int, datetime]:
+        """Return all."""
+        return dict(self.marks)
+
+    async def move(self, project_id: int, to: datetime) -> None:
+        """Keep one that is later."""
+        self.marks[project_id] = max(to, self.marks.get(project_id, to))
 
 
 class FakeDeliveries:

@@ -166,6 +166,7 @@ def test_the_same_event_has_the_same_keys() -> None:
 def test_other_wishes_have_other_keys() -> None:
     """Another note, commit, reason or time of asking is another wish."""
     requested = {"reviewers": {"previous": [], "current": [BOT_USER]}}
+    again = {"reviewers": [[BOT_USER], [BOT_USER | {"re_requested": True}]]}
     payloads = [
         note_payload(),
         note_payload(id=556),
@@ -174,7 +175,8 @@ def test_other_wishes_have_other_keys() -> None:
         mr_payload(oldrev="f" * 40),
         mr_payload(oldrev="f" * 40, last_commit={"id": "e" * 40}),
         mr_payload(changes=requested),
-        mr_payload(changes=requested, updated_at="2026-11-27 11:00:00 UTC"),
+        mr_payload(changes=again),
+        mr_payload(changes=again, updated_at="2026-11-27 11:00:00 UTC"),
         emoji_payload(note=FINDING),
         emoji_payload("thumbsdown", note=FINDING),
     ]
