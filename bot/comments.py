@@ -65,7 +65,7 @@ def place(finding: Finding, language: Language) -> str:
 
 def marker_for(finding: Finding, head_sha: str, adapter: str = "") -> Marker:
     """Return the marker of a finding's note, by which a later review sees whether its code is still there."""
-    path = finding.path.encode("utf-8", "replace").decode()
+    path = finding.path
     return Marker(
         MarkerKind.FINDING,
         fingerprint_of(finding),
