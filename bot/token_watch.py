@@ -1,4 +1,4 @@
-"""Warns before the bot's token expires: GitLab lets none live longer than a year, and then all goes silent."""
+"""Warns before the bot's token expires. GitLab lets none live longer than a year; then all goes silent."""
 
 from __future__ import annotations
 
