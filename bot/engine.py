@@ -32,7 +32,8 @@ class Answer:
     text: str
     base_model: str = ""
     adapter: str = ""
-    truncated: bool = False
+    truncated: bool = False  # where no more fits
+    left_out: bool = False  # code around the lines, or a part of the diff, was too long to read
 
 
 class Engine(Protocol):

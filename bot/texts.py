@@ -62,6 +62,7 @@ class Texts:
     answered_by: str  # {model}
     with_adapter: str  # {adapter}
     seen_part: str  # {seen} {all}
+    left_out: str
     nothing_to_read: str
 
     # /dismiss, /feedback
@@ -125,6 +126,7 @@ _ENGLISH = Texts(
     answered_by="Answered by {model}; check what it says.",
     with_adapter="adapter {adapter}",
     seen_part="The model read {seen} of {all} changed files; the others did not fit.",
+    left_out="Not all of the code could be read: it is too long for the model.",
     nothing_to_read="There is no text here that the model could read.",
     dismissed="Dismissed: later reviews leave this finding out. `/feedback good` brings it back.",
     feedback_good="Noted: this finding was of use.",
@@ -184,6 +186,7 @@ _JAPANESE = Texts(
     answered_by="{model} による回答です。内容を確認してください。",
     with_adapter="アダプター {adapter}",
     seen_part="変更された {all} ファイルのうち、モデルが読んだのは {seen} ファイルだけです（容量の上限）。",
+    left_out="コードが長すぎるため、モデルはすべてを読んでいません。",
     nothing_to_read="ここには、モデルが読めるテキストがありません。",
     dismissed="却下しました。今後のレビューでは、この指摘を省略します。`/feedback good` で元に戻せます。",
     feedback_good="役に立った指摘として記録しました。",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from bot.commands import Command
 from bot.engine import Answer, Question
@@ -15,6 +15,7 @@ from engine.sanitize import inline, prose
 from engine.wire import Language
 
 _LONGEST_QUESTION = 2000
+_LONGEST_FINDING = 4000
 
 
 async def ask(command: Command, context: Context) -> str:
@@ -52,18 +53,13 @@ async def _position(context: Context) -> Position | None:
 
 
 async def _answer(text: str, position: Position | None, context: Context, finding: str = "") -> str:
+    finding = finding[:_LONGEST_FINDING]
     question = Question(text, context.project, context.language, finding=finding)
     spot = spot_of(position)
     excerpt = await read_spot(spot, context) if spot else None
     notes: tuple[str, ...] = ()
     if excerpt is not None:
-        question = replace(
-            question,
-            path=excerpt.path,
-            first_line=excerpt.first_line,
-            code=excerpt.code,
-            lines=excerpt.lines,
-        )
+        question = replace(question, **asdict(excerpt))
     else:
         change = await read_change(context)
         question = replace(question, diff=change.diff)
@@ -75,6 +71,8 @@ async def _answer(text: str, position: Position | None, context: Context, findin
 def show_answer(answer: Answer, notes: tuple[str, ...], context: Context) -> str:
     """Return an answer as Markdown: harmless, and with who gave it."""
     texts = context.texts
+    if answer.left_out:
+        notes = (*notes, texts.left_out)
     if answer.truncated:
         notes = (*notes, texts.answer_cut)
     model = inline(answer.base_model or "Gemma")

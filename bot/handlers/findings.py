@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from bot.errands import CommandErrand, ReactionErrand
 from bot.errors import CommandRefused, NotFound
 from bot.gitlab import Discussion
 from bot.markers import Marker, MarkerKind, marker_of_discussion
@@ -48,6 +50,11 @@ async def finding_thread(name: str, context: Context) -> FindingThread:
     return FindingThread(discussion, marker)
 
 
+def at(errand: CommandErrand | ReactionErrand) -> datetime:
+    """Return when it was said, which is the same however often it is kept."""
+    return datetime.fromtimestamp(errand.received // 1000, UTC)
+
+
 async def record(thread: FindingThread, verdict: FeedbackVerdict, reason: str, context: Context) -> None:
     """Keep what somebody says about the finding of a thread."""
     feedback = Feedback(
@@ -58,5 +65,6 @@ async def record(thread: FindingThread, verdict: FeedbackVerdict, reason: str, c
         source=FeedbackSource.MR,
         role=role_of(context.access),
         reason=reason[:_LONGEST_REASON],
+        created=at(context.errand),
     )
     await context.ports.engine.record(feedback)

@@ -12,7 +12,8 @@ from bot.registry import Context
 _MAX_BYTES = 2**20
 _LINES_AROUND = 20
 _MOST_LINES = 120
-_MOST_CHARACTERS = 8_000  # about what fits into the smallest context, with room for the answer
+_LONGEST_LINE = 500
+_MOST_CHARACTERS = 200_000  # of a diff; what of it the model has room for is the engine's to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,12 @@ async def read_spot(spot: Spot, context: Context) -> Excerpt | None:
         data = await context.gitlab.raw_file(context.errand.project_id, spot.path, spot.commit, _MAX_BYTES)
     except GitLabRefused:
         return None
-    lines = data.decode(errors="replace").split("\n")
-    first = max(1, spot.first - _LINES_AROUND)
-    code = "\n".join(lines[first - 1 : spot.last + _LINES_AROUND])
-    return (
-        Excerpt(spot.path, first, code[:_MOST_CHARACTERS], (spot.first, spot.last)) if code.strip() else None
-    )
+    lines = [line[:_LONGEST_LINE] for line in data.decode(errors="replace").split("\n")]
+    first, last = max(1, spot.first - _LINES_AROUND), min(spot.last, len(lines))
+    code = "\n".join(lines[first - 1 : last + _LINES_AROUND])
+    if spot.first > last or not code.strip():
+        return None
+    return Excerpt(spot.path, first, code, (spot.first, last))
 
 
 async def read_change(context: Context) -> ChangeText:

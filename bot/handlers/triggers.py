@@ -7,6 +7,7 @@ import structlog
 from bot.errands import ReactionErrand, ReviewErrand
 from bot.errors import NotFound
 from bot.gitlab import MergeRequest
+from bot.handlers.findings import at
 from bot.jobs import Reason, ReviewJob
 from bot.permissions import role_of
 from bot.registry import Ports, Registry
@@ -55,6 +56,7 @@ async def take_opinion(errand: ReactionErrand, ports: Ports, registry: Registry)
             adapter=errand.adapter,
             source=FeedbackSource.MR,
             role=role_of(access),
+            created=at(errand),
         )
     )
 

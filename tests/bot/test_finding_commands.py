@@ -197,10 +197,11 @@ def test_describing_changes_nothing() -> None:
     """Title and summary are proposed in a note; the merge request stays as it is."""
 
     async def test(stage: Desk) -> None:
-        stage.engine.reply = Answer("Add a flag\n\nIt adds a flag.", truncated=True)
+        stage.engine.reply = Answer("Add a flag\n\nIt adds a flag.", truncated=True, left_out=True)
         answer = await stage.say("/describe")
         assert "Proposed title" in answer
         assert "cut off" in answer
+        assert "too long for the model" in answer
         assert stage.scene.mr.title == "A change"
         assert not [write for write in stage.scene.writes if write.startswith("PUT")]
 
@@ -254,15 +255,15 @@ def test_what_did_not_fit_is_said() -> None:
         await stage.say("/ask what?")
         assert "The model read" in stage.scene.bot_notes[-1].body
 
-    big = AFTER | {f"src/big{n}.py": "x = 1\n" * 1000 for n in range(3)}
+    big = AFTER | {f"src/big{n}.py": "x = 1\n" * 20_000 for n in range(3)}
     run(test, before=BEFORE, after=big)
 
 
 def test_change_text_takes_whole_files() -> None:
     """The first that does not fit at all is cut, and later small ones still come along."""
-    files = [FileChange("a", "a", "x" * 9000), FileChange("b", "b", ""), FileChange("c", "c", "+y\n")]
+    files = [FileChange("a", "a", "x" * 300_000), FileChange("b", "b", ""), FileChange("c", "c", "+y\n")]
     text = change_text(files)
-    assert len(text.diff) == 8000
+    assert len(text.diff) == 200_000
     assert (text.seen, text.all) == (1, 3)
     text = change_text(files[2:] + files[:2])
     assert (text.seen, text.all) == (1, 3)
@@ -325,3 +326,20 @@ def test_adapters_are_listed() -> None:
         assert "| `team-0123456789ab` | champion | 2026-11-01 12:00 UTC | `item_auc` 0.883 |" in answer
 
     run(test)
+
+
+def test_long_lines_and_short_files_are_read() -> None:
+    """A minified line is cut, and a thread below the end of the file is about the change instead."""
+
+    async def test(stage: Desk) -> None:
+        thread = thread_on(stage, "?", person=stage.scene.author, new_line=1)
+        await stage.say("/ask a", thread=thread)
+        assert stage.engine.questions[-1].code.split("\n")[0] == "x" * 500
+        assert stage.engine.questions[-1].lines == (1, 1)
+        sha = stage.scene.refs.head_sha
+        stage.scene.project.commits[sha] = {"src/app.py": b""}
+        await stage.say("/ask b", thread=thread)
+        assert stage.engine.questions[-1].code == ""
+        assert stage.engine.questions[-1].diff
+
+    run(test, after={"src/app.py": "x" * 10_000 + "\nlast\n"})
