@@ -119,6 +119,8 @@ def errands_of(event: Event, decision: Decision, received: int) -> tuple[Errand,
     }
     if decision.review is not None:
         key = _key("mr", project_id, mr.iid, decision.review, mr.last_commit.id)
+        if decision.review is Reason.REVIEWER:
+            key = _key(key, user_id)  # who may not ask must not keep others from it
         if decision.asked_again:
             key = _key(key, mr.updated_at)  # at the same commit it is another wish
         return (ReviewErrand(key=key, reason=decision.review, **common),)

@@ -175,6 +175,7 @@ def test_other_wishes_have_other_keys() -> None:
         mr_payload(oldrev="f" * 40),
         mr_payload(oldrev="f" * 40, last_commit={"id": "e" * 40}),
         mr_payload(changes=requested),
+        mr_payload(changes=requested, user=USER | {"id": 8}),
         mr_payload(changes=again),
         mr_payload(changes=again, updated_at="2026-11-27 11:00:00 UTC"),
         emoji_payload(note=FINDING),
