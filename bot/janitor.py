@@ -8,17 +8,20 @@ import time
 import structlog
 
 from bot.durable import Durable
+from bot.memory import Memories
 from engine.errors import StoreError
 
 _FORGET_SECONDS = 3600
+_MEMORY_DAYS = 90  # a merge request that nobody has touched for so long is reviewed anew
 _log = structlog.get_logger()
 
 
 class Janitor:
     """One for each worker, so that any may die."""
 
-    def __init__(self, durable: Durable, keep_days: float) -> None:
+    def __init__(self, durable: Durable, memories: Memories, keep_days: float) -> None:
         self._durable = durable
+        self._memories = memories
         self._keep_days = keep_days
         self._suspects: set[str] = set()
         self._forgot = float("-inf")
@@ -49,6 +52,7 @@ class Janitor:
         if time.monotonic() - self._forgot > _FORGET_SECONDS:
             self._forgot = time.monotonic()
             orders.forget(self._keep_days)
+            self._memories.forget(_MEMORY_DAYS)
 
     def _replace(self, name: str) -> None:
         # Buried first: should it wake up from here on, it finds that it holds nothing any more.

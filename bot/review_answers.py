@@ -117,9 +117,10 @@ class Answers:
             return ProjectConfig()
 
 
-def failure_text(failure: Failure, language: Language) -> str:
-    """Return why there is no review, as Markdown. Only what a project has to mend is told in full."""
+def failure_text(failure: Failure, language: Language, *, of_command: bool = False) -> str:
+    """Return why something was not done, as Markdown. Only what a project has to mend is told in full."""
     texts = RUN_TEXTS[language]
     detail = prose(mask(failure.text)) if failure.kind is FailureKind.INPUT else ""
     reason = texts.reason[failure.kind].format(text=detail)
-    return f"**{texts.failed}** {reason}\n\n{texts.again}"
+    what, again = (texts.failed_command, texts.again_command) if of_command else (texts.failed, texts.again)
+    return f"**{what}** {reason}\n\n{again}"

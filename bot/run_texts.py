@@ -22,8 +22,10 @@ class RunTexts:
     eta_seconds: str  # {seconds}
     eta_minutes: str  # {minutes}
     failed: str
+    failed_command: str
     reason: Mapping[FailureKind, str]  # of `INPUT`: {text}
     again: str
+    again_command: str
     closed: str
     status_running: str
     status_given_up: str
@@ -36,6 +38,7 @@ _ENGLISH = RunTexts(
     eta_seconds="about {seconds} s left",
     eta_minutes="about {minutes} min left",
     failed="The review could not be done.",
+    failed_command="The command could not be done.",
     reason={
         FailureKind.GITLAB: "GitLab did not give what is needed for it, or did not take the result.",
         FailureKind.ENGINE: "The engine cannot work at the moment.",
@@ -46,6 +49,7 @@ _ENGLISH = RunTexts(
         FailureKind.INTERNAL: "A fault of this program; its log has it.",
     },
     again="`/review` tries it again.",
+    again_command="A new note with the command tries it again.",
     closed="The merge request is not open any more, so it is not reviewed.",
     status_running="The review is on its way",
     status_given_up="The review could not be done",
@@ -58,6 +62,7 @@ _JAPANESE = RunTexts(
     eta_seconds="残り約 {seconds} 秒",
     eta_minutes="残り約 {minutes} 分",
     failed="レビューを完了できませんでした。",
+    failed_command="コマンドを実行できませんでした。",
     reason={
         FailureKind.GITLAB: "GitLab から必要な情報を取得できないか、結果を書き込めませんでした。",
         FailureKind.ENGINE: "エンジンが現在利用できません。",
@@ -68,6 +73,7 @@ _JAPANESE = RunTexts(
         FailureKind.INTERNAL: "プログラムの不具合です。詳細はログに記録されています。",
     },
     again="`/review` でもう一度実行できます。",
+    again_command="同じコマンドを新しいコメントに書くと、もう一度実行できます。",
     closed="マージリクエストは既にオープンではないため、レビューしません。",
     status_running="レビューを実行しています",
     status_given_up="レビューを完了できませんでした",

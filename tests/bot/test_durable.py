@@ -18,6 +18,7 @@ from bot.database import Database, database_url
 from bot.durable import Durable, DurableOptions
 from bot.errors import GitLabRefused, GitLabUnavailable, RateLimited
 from bot.janitor import Janitor
+from bot.memory import Memories
 from bot.tables import WORKERS
 from bot.work import Failure, FailureKind, Kind, Order, StepFailed, Work, require_current
 from bot.workers import Lease
@@ -389,7 +390,7 @@ def test_a_silent_workers_work_is_taken_over(database: Database) -> None:
             connection.execute(sa.update(WORKERS).values(seen=0))
         second = Diary(leases=lambda payload: (lease,))
         async with running(database, second.kind, name="two") as durable:
-            await asyncio.to_thread(Janitor(durable, keep_days=1).round)
+            await asyncio.to_thread(Janitor(durable, Memories(database), keep_days=1).round)
             await until(lambda: second.done)
         assert second.done == [("diary:001", 1)]
 
@@ -412,7 +413,7 @@ def test_work_that_was_let_go_of_begins_again(file: Database) -> None:
 
         diary = Diary(act, leases=lambda payload: (lease,))
         async with running(file, diary.kind) as durable:
-            janitor = Janitor(durable, keep_days=1)
+            janitor = Janitor(durable, Memories(file), keep_days=1)
             await asyncio.to_thread(durable.orders.store, [order(1)])
             await until(lambda: tries)
             await until(lambda: durable.lost(durable.orders.running()))
