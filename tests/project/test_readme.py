@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from bot.handlers.catalogue import COMMANDS
+from bot.registry import CommandSpec
 from engine.api.problems import ProblemKind
 from engine.config import ProjectConfig
 from engine.exits import ExitCode
 from engine.settings import EngineSettings
-from engine.wire import SkipReason
+from engine.wire import Language, SkipReason
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -53,3 +55,10 @@ def test_every_engine_module_is_on_the_map() -> None:
 def test_every_skip_reason_is_documented(reason: SkipReason) -> None:
     """Whoever reads a report can look up why a file was left out."""
     assert f"`{reason.value}`" in README
+
+
+@pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)
+def test_every_command_is_documented(spec: CommandSpec) -> None:
+    """In the words of /help, with the role that it needs unless settings say otherwise."""
+    usage = spec.usage.replace("|", r"\|")
+    assert f"| `{usage}` | {spec.about[Language.EN]} | {spec.access.name.title()} |" in README
