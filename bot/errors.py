@@ -30,13 +30,18 @@ class GitLabError(BotError):
 class GitLabUnavailable(GitLabError):
     """GitLab gave no usable answer; a write may or may not have happened."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status  # of an answer, if there was one
+        super().__init__(message)
+
 
 class RateLimited(GitLabUnavailable):
     """GitLab asks for patience: nothing was done; come again in `retry_after` seconds."""
 
-    def __init__(self, retry_after: float) -> None:
+    def __init__(self, retry_after: float, *, guessed: bool = False) -> None:
         self.retry_after = retry_after
-        super().__init__(f"GitLab limits the rate of requests; try again in {retry_after:.0f} s")
+        self.guessed = guessed  # GitLab did not say for how long
+        super().__init__(f"GitLab limits the rate of requests; try again in {retry_after:.0f} s", 429)
 
 
 class GitLabRefused(GitLabError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -39,6 +40,7 @@ from bot.errors import (
     TokenRefused,
 )
 from bot.gitlab import StillCurrent
+from engine.errors import ConfigError
 
 _T = TypeVar("_T")
 
@@ -74,13 +76,15 @@ async def always() -> bool:
 
 
 class Connection:
-    """Asks GitLab. `sleep` is asyncio's, or a test's."""
+    """Asks GitLab. `sleep` is asyncio's, or a test's. Raises ConfigError for certificates that are none."""
 
     def __init__(
         self,
         options: ConnectionOptions,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        if options.ca_file is not None:
+            _require_certificates(options.ca_file)
         self.options = options
         self._sleep = sleep
         self._threads = ThreadPoolExecutor(options.threads, thread_name_prefix="gitlab")
@@ -122,9 +126,12 @@ class Connection:
             except GitLabUnavailable as error:
                 if find is None and not repeatable:
                     raise
-                await self._pause(attempt, error)
+                if attempt < self.options.attempts:
+                    await self._pause(attempt, error)
                 if find is not None and (done := await find()) is not None:
                     return done
+                if attempt >= self.options.attempts:
+                    raise
         raise AssertionError("unreachable")
 
     def close(self) -> None:
@@ -174,7 +181,8 @@ class Connection:
         """Raise what python-gitlab would handle in its own way: a rate limit, a redirect to elsewhere."""
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             response.close()
-            raise RateLimited(_wait_of(response, self.options.limited_pause))
+            wait = _wait_of(response)
+            raise RateLimited(self.options.limited_pause if wait is None else wait, guessed=wait is None)
         if response.is_redirect:
             target = urljoin(response.url, response.headers["Location"])
             # requests takes only Authorization off such a request, and the token is in another header.
@@ -193,7 +201,7 @@ class Connection:
         if isinstance(error, RateLimited):
             if error.retry_after > options.longest_pause:
                 raise error
-            growth = 2 ** (attempt - 1) if error.retry_after == options.limited_pause else 1
+            growth = 2 ** (attempt - 1) if error.guessed else 1
             pause = min(options.longest_pause, error.retry_after * growth)
         else:
             pause = min(options.longest_pause, options.first_pause * 2 ** (attempt - 1))
@@ -222,13 +230,20 @@ class _Pacer:
             return max(0.0, self._free_at - now)
 
 
-def _wait_of(response: requests.Response, default: float) -> float:
-    """Return the seconds a 429 asks for."""
+def _require_certificates(file: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:  # of which ssl.SSLError is one
+        raise ConfigError(f"BOT_GITLAB_CA_FILE: {file}: no certificates: {error}") from error
+
+
+def _wait_of(response: requests.Response) -> float | None:
+    """Return the seconds a 429 asks for, None where it does not say."""
     after = response.headers.get("Retry-After", "")
     if after.isdecimal():
         return float(after)
     reset = response.headers.get("RateLimit-Reset", "")
-    return max(0.0, float(reset) - time.time()) if reset.isdecimal() else default
+    return max(0.0, float(reset) - time.time()) if reset.isdecimal() else None
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -249,7 +264,7 @@ def _from_gitlab(error: GitlabError) -> GitLabError:
         or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         or status in _TRANSIENT
     ):
-        return GitLabUnavailable(f"GitLab answers {status or 'nothing usable'}")
+        return GitLabUnavailable(f"GitLab answers {status or 'nothing usable'}", status or None)
     return NotFound(status, message) if status == HTTPStatus.NOT_FOUND else GitLabRefused(status, message)
 
 

@@ -8,7 +8,7 @@ and `still_current` is asked before every write.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ from engine.wire import Review
 
 _log = structlog.get_logger()
 
-_BAD_REQUESTS = frozenset({400, 404, 422})
+_POSITION_REFUSED = frozenset({400, 404, 422, 500})
 """What GitLab answers to a position it does not take, version by version."""
 
 _REST = 1.5
@@ -157,8 +157,8 @@ class _Publication:
         """Draft a finding at its line; None where GitLab does not take it."""
         try:
             draft = await self._gitlab.create_draft(self._ref, self._at_line(post.finding), post.position)
-        except GitLabRefused as refused:
-            if refused.status not in _BAD_REQUESTS:
+        except (GitLabRefused, GitLabUnavailable) as error:
+            if error.status not in _POSITION_REFUSED:
                 raise
             return None
         return draft.id
@@ -202,12 +202,10 @@ class _Publication:
             try:
                 await self._gitlab.create_discussion(self._ref, body, position)
                 return
-            except GitLabRefused as refused:
-                if refused.status not in _BAD_REQUESTS:
+            except (GitLabRefused, GitLabUnavailable) as error:
+                if error.status not in _POSITION_REFUSED:
                     raise
-                _log.warning(
-                    "position.refused", mr=str(self._ref), kind=position.type, reason=refused.message
-                )
+                _log.warning("position.refused", mr=str(self._ref), kind=position.type, status=error.status)
         await self._gitlab.create_discussion(self._ref, apart)
 
     def _at_line(self, finding: Finding) -> str:
@@ -235,23 +233,30 @@ class _Publication:
     async def _summarise(
         self, states: Mapping[str, State], note_ids: Mapping[str, int], settled: int, me: int
     ) -> Note:
-        """Write the summary into the note that is there, or into a new one."""
+        """Write the summary into the note that is there, or into a new one; a repetition is removed."""
         reviewed = self._reviewed
         outcome = Outcome(
             reviewed.refs.head_sha, reviewed.since_sha, reviewed.web_url, states, note_ids, settled
         )
         body = summary_note(reviewed.review, outcome)
-        note = await find_summary(self._gitlab, self._ref, me)
-        if note is None:
+        notes = [note async for note in _summaries(self._gitlab, self._ref, me)]
+        for repeated in notes[1:]:
+            await self._gitlab.delete_note(self._ref, repeated.id)
+        if not notes:
             return await self._gitlab.create_note(self._ref, body)
-        if note.body == body:
-            return note
-        return await self._gitlab.edit_note(self._ref, note.id, body)
+        if notes[0].body == body:
+            return notes[0]
+        return await self._gitlab.edit_note(self._ref, notes[0].id, body)
 
 
 async def find_summary(gitlab: GitLab, ref: MergeRequestRef, me: int) -> Note | None:
     """Return the note that the summary is or will be in; whoever shows progress may use it too."""
+    async for note in _summaries(gitlab, ref, me):
+        return note
+    return None
+
+
+async def _summaries(gitlab: GitLab, ref: MergeRequestRef, me: int) -> AsyncIterator[Note]:
     async for discussion in gitlab.discussions(ref):
         if marker_of_discussion(discussion, me) == SUMMARY:
-            return discussion.notes[0]
-    return None
+            yield discussion.notes[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.comments import code_mark
 from bot.gitlab import Discussion
 from bot.markers import Marker, MarkerKind, marker_of_discussion
-from engine.diffs import FileDiff, LineKind
+from engine.diffs import FileDiff, FileStatus, LineKind
 from engine.wire import Review
 
 
@@ -83,7 +83,10 @@ class Settling:
         path, code, lines = info.get("path", ""), info.get("code", ""), info.get("lines", "")
         if not path or not code or not lines.isdecimal():
             return False
-        if not _holds(self._whole.get(path), path, code, int(lines)):
+        file = self._whole.get(path)
+        if file is not None and not file.hunks and file.status is not FileStatus.DELETED:
+            return False  # GitLab gives no diff to look into
+        if not _holds(file, path, code, int(lines)):
             return True
         return (
             self._complete and path in self._reviewed and _holds(self._read.get(path), path, code, int(lines))

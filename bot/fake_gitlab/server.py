@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -69,13 +70,14 @@ class FakeGitLab:
     ) -> None:
         await self.stop()
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    async def start(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         """Listen."""
         self._runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        site = web.TCPSite(self._runner, host, port, ssl_context=tls)
         await site.start()
-        self.url = self.webhooks.base_url = f"http://{host}:{self._runner.addresses[0][1]}"
+        scheme = "https" if tls else "http"
+        self.url = self.webhooks.base_url = f"{scheme}://{host}:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
         """Stop listening and sending."""

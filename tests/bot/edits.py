@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from bot.gitlab import FileChange
-from engine.diffs import FileDiff
-from engine.parsing import parse_fragment
-
 WORDS = [
     "x = 1",
     "return x",
@@ -59,18 +55,6 @@ def as_text(random: Random, lines: list[str]) -> bytes:
     """Return the lines as a file."""
     text = "\n".join(lines)
     return (text + "\n" if text and random.random() < 0.8 else text).encode()
-
-
-def parsed(change: FileChange) -> FileDiff:
-    """Return a change as the bot sees it."""
-    return parse_fragment(
-        change.diff,
-        old_path=change.old_path,
-        new_path=change.new_path,
-        new_file=change.new_file,
-        deleted_file=change.deleted_file,
-        renamed_file=change.renamed_file,
-    )
 
 
 def line_count(tree: Mapping[str, bytes], path: str) -> int:

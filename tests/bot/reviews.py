@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edits import parsed
 from scenes import Scene
 
+from bot.file_changes import file_diff
 from bot.publish import Published, Reviewed, publish
 from engine.findings import Category, Finding, Severity, fingerprint, verdict_of
 from engine.wire import FileCoverage, Language, Review
@@ -50,7 +50,7 @@ async def publish_in(stage: Scene, findings: Sequence[Finding], **details: Any) 
         findings, [change.new_path for change in stage.mr.version.changes]
     )
     still_current = details.pop("still_current", _always)
-    files = [parsed(change) for change in stage.mr.version.changes]
+    files = [file_diff(change) for change in stage.mr.version.changes]
     reviewed = Reviewed(
         review, stage.refs, files, **{"web_url": "http://gitlab/team/app/-/merge_requests/1", **details}
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,7 @@ from bot.gitlab import Access, CommitStatus, DiffRefs, Position, StatusState
 from bot.gitlab_client import PythonGitLab
 from bot.gitlab_connection import ConnectionOptions
 from bot.markers import SUMMARY, Marker, MarkerKind, marked
+from engine.errors import ConfigError
 
 BODY = marked("A remark.", Marker(MarkerKind.FINDING, "0123456789abcdef"))
 
@@ -516,6 +520,35 @@ async def _against(
     finally:
         await client.close()
         await runner.cleanup()
+
+
+def test_a_private_certificate_authority_is_trusted_by_file(tmp_path: Path) -> None:
+    """Without the file GitLab is refused, and the error says which variable names it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject)
+    subprocess.run([*new, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+
+    async def play() -> None:
+        fake = FakeGitLab()
+        await fake.start(host="localhost", tls=tls)
+        for file, trusted in ((certificate, True), (None, False)):
+            options = ConnectionOptions(fake.url, fake.bot.token, ca_file=file, attempts=1)
+            client = PythonGitLab.connect(options)
+            if trusted:
+                assert (await client.me()).username == "tenken"
+            else:
+                with pytest.raises(GitLabUnavailable, match="BOT_GITLAB_CA_FILE"):
+                    await client.me()
+            await client.close()
+        await fake.stop()
+
+    asyncio.run(play())
+    for file in (key, tmp_path / "missing.pem"):
+        with pytest.raises(ConfigError, match=file.name):
+            PythonGitLab.connect(ConnectionOptions("https://gitlab", "t", ca_file=file))
 
 
 def test_writes_are_spaced_out() -> None:

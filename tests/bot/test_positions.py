@@ -7,7 +7,7 @@ import hashlib
 from random import Random
 
 import pytest
-from edits import line_count, parsed, random_trees
+from edits import line_count, random_trees
 from scenes import AFTER, BEFORE, scene
 
 from bot.fake_gitlab import FakeGitLab
@@ -15,6 +15,7 @@ from bot.fake_gitlab.positions import Refusal, check
 from bot.fake_gitlab.shapes import Position as PositionShape
 from bot.fake_gitlab.state import StoredMergeRequest
 from bot.fake_gitlab.trees import compare
+from bot.file_changes import file_diff
 from bot.gitlab import DiffRefs, Position, PositionType
 from bot.gitlab_json import write_position
 from bot.positions import Side, file_position, position_for, text_position
@@ -24,7 +25,7 @@ from engine.parsing import parse_fragment
 
 REFS = DiffRefs("a" * 40, "b" * 40, "c" * 40)
 FILES = {
-    change.new_path: parsed(change)
+    change.new_path: file_diff(change)
     for change in compare(
         {path: text.encode() for path, text in BEFORE.items()},
         {path: text.encode() for path, text in AFTER.items()},
@@ -134,7 +135,7 @@ def test_every_line_of_any_diff_is_taken(seed: int) -> None:
     mr = _merge_request(before, after)
     refused = list[str]()
     for change in mr.version.changes:
-        file = parsed(change)
+        file = file_diff(change)
         _require(mr, file_position(file, mr.version.refs), refused)
         for position in _all_positions(file, mr.version.refs, before, after):
             _require(mr, position, refused)
@@ -177,7 +178,7 @@ def test_300_findings_are_posted_without_a_refusal() -> None:
             before, after = random_trees(random)
             async with scene(before, after) as stage:
                 for change in await stage.gitlab.diffs(stage.ref):
-                    file = parsed(change)
+                    file = file_diff(change)
                     if not file.hunks or change.deleted_file:
                         continue
                     for line in range(1, line_count(after, file.new_path) + 1, 3):

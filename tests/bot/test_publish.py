@@ -306,6 +306,38 @@ def test_a_position_that_is_refused_all_the_same_falls_back() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("broken", "kind"), [({"draft_notes": 3}, "text"), ({"draft_notes": 3, "discussions": 3}, "file")]
+)
+def test_a_server_that_breaks_over_a_position_gets_the_finding_elsewhere(
+    broken: dict[str, int], kind: str
+) -> None:
+    """Some versions answer 500 to what others refuse, however often they are asked."""
+
+    async def test(stage: Scene) -> None:
+        for name, times in broken.items():
+            stage.fake.fail(FaultKind.SERVER_ERROR, method="POST", path=f"{name}$", times=times)
+        await publish_in(stage, [ADDED])
+        assert_all_there(stage, [ADDED])
+        position = threads(stage)[ADDED.fingerprint].notes[0].position
+        assert position is not None
+        assert position["position_type"] == kind
+
+    run(test)
+
+
+def test_a_summary_that_is_there_twice_is_made_one() -> None:
+    """The first stays, where links lead to."""
+
+    async def test(stage: Scene) -> None:
+        first = await publish_in(stage, [ADDED])
+        stage.fake.as_person(stage.fake.bot, stage.project, stage.mr).note(summaries(stage)[0].body)
+        second = await publish_in(stage, [ADDED])
+        assert [note.id for note in summaries(stage)] == [first.summary_note_id] == [second.summary_note_id]
+
+    run(test)
+
+
 def test_leftovers_of_a_crash_are_removed_first() -> None:
     """They would be published too, with what was reviewed then."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from edits import parsed
 from reviews import finding_at, review_of
 
 from bot.comments import marker_for
 from bot.fake_gitlab.trees import compare
+from bot.file_changes import file_diff
 from bot.gitlab import Discussion, Note
 from bot.markers import Marker, MarkerKind, marked
 from bot.threads import PostedFinding, Settling, posted_findings
-from engine.diffs import FileDiff
+from engine.diffs import FileDiff, FileStatus
 from engine.findings import Finding
 
 ME = 1
@@ -20,7 +20,7 @@ NEW = "a = 1\nb = 20\nnew = 4\nc = 3\n"
 
 
 def files(new: str, path: str = "x.py") -> list[FileDiff]:
-    return [parsed(change) for change in compare({path: OLD.encode()}, {path: new.encode()})]
+    return [file_diff(change) for change in compare({path: OLD.encode()}, {path: new.encode()})]
 
 
 def thread(finding: Finding, *answers: int, resolved_by: int | None = None) -> PostedFinding:
@@ -55,6 +55,16 @@ def test_settled_is_what_the_change_holds_no_longer(new: str, settled: bool) -> 
     """A review that was given nothing to read still sees which code is gone."""
     settling = Settling(review_of([]), files(new), [])
     assert settling.is_settled(thread(finding_at({"x.py": NEW}, "x.py", 3))) is settled
+
+
+def test_a_file_without_a_diff_settles_nothing() -> None:
+    """It may have grown too large for GitLab to show; its code may be there."""
+    known = thread(finding_at({"x.py": NEW}, "x.py", 3))
+    hidden = FileDiff("x.py", "x.py", FileStatus.MODIFIED)
+    assert not Settling(review_of([]), [hidden], []).is_settled(known)
+    deleted = FileDiff("x.py", "x.py", FileStatus.DELETED)
+    assert Settling(review_of([]), [deleted], []).is_settled(known)
+    assert Settling(review_of([]), [], []).is_settled(known)
 
 
 def test_settled_is_what_was_read_again_and_not_found() -> None:
