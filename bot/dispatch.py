@@ -6,6 +6,7 @@ marker, so one that was written before the process ended is not written again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import assert_never
@@ -100,10 +101,12 @@ async def _permitted(spec: CommandSpec, context: Context) -> str | None:
 async def _context(errand: CommandErrand, ports: Ports, registry: Registry) -> Context | None:
     """Return the surroundings of a command, or None where the merge request is gone."""
     try:
-        mr = await ports.gitlab.merge_request(errand.ref)
+        mr, access = await asyncio.gather(
+            ports.gitlab.merge_request(errand.ref),
+            ports.gitlab.access_level(errand.project_id, errand.actor.id),
+        )
     except NotFound:
         return None
-    access = await ports.gitlab.access_level(errand.project_id, errand.actor.id)
     project = errand.project or (await ports.gitlab.project(errand.project_id)).path
     return Context(errand, mr, access, await _config(mr, ports), project, ports, registry)
 

@@ -16,7 +16,7 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-MAX_CHARACTERS = 65_536  # nobody writes that much before a command, and a parser's time has to end
+MAX_CHARACTERS = 32_768  # nobody writes that much before a command, and a parser's time has to end
 _SIGN = "\ue000"  # private use: signs a line with its number, to find it again after parsing
 _SIGNED = re.compile(f"{_SIGN}(\\d+){_SIGN}")
 _QUOTE = ">>>"

@@ -52,7 +52,7 @@ def _job(given: Given, context: Context) -> ReviewJob:
 
 COMMAND = CommandSpec(
     name="review",
-    usage="/review [PATH...] [--full] [--severity=LEVEL] [--lang=LANGUAGE]",
+    usage="/review [PATH...] [--full] [--severity=info|minor|major|critical] [--lang=en|ja]",
     example="/review src/ --severity=major",
     about={
         Language.EN: "Reviews what has changed since my last review, or everything with `--full`; "

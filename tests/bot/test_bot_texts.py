@@ -62,7 +62,9 @@ def test_commands_are_described(spec: CommandSpec) -> None:
     assert spec.example.startswith(f"/{spec.name}")
     assert set(spec.about) == set(Language)
     assert JAPANESE.search(spec.about[Language.JA])
-    assert all(f"--{option.name}" in spec.usage for option in spec.options)
+    for option in spec.options:
+        value = f"={'|'.join(option.values)}" if option.values else ""
+        assert f"[--{option.name}{value}]" in spec.usage
     assert spec.floor <= spec.access
 
 

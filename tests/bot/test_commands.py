@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.commands import GITLAB_QUICK_ACTIONS, MAX_COMMANDS, Command, Grammar, Parsed, Unknown, parse_note
@@ -49,6 +49,8 @@ HEARD = {
     "question over several lines": ("/ask why\nis this\n\nslow?", [("ask", "why\nis this\n\nslow?")]),
     "question up to the next command": ("/ask why\nslow?\n/review", [("ask", "why\nslow?"), ("review", "")]),
     "question that shows code": ("/ask why\n```\n/review\n```", [("ask", "why\n```\n/review\n```")]),
+    "below closed HTML": ("<details>\n\n/retrain\n\n</details>\n\n/review", [("review", "")]),
+    "below a closed quote block": (">>>\n/retrain\n>>>\n\n/review", [("review", "")]),
     "unclosed quote block": (">>>\n\n/review", [("review", "")]),
     "heading by accident": ("/review\n---", [("review", "")]),
     "tag that is not closed": ("<br>\n\n/review", [("review", "")]),
@@ -196,7 +198,7 @@ def test_parsing_takes_bounded_time(unit: str) -> None:
 
 
 def test_far_lines_of_a_huge_note_are_not_read() -> None:
-    """What comes after the first 65,536 characters calls nothing."""
+    """What comes after the first 32,768 characters calls nothing."""
     assert said("x" * MAX_CHARACTERS + "\n/review") == []
 
 
@@ -244,6 +246,7 @@ pieces = st.sampled_from(
 notes = st.lists(pieces, max_size=40).map("".join)
 
 
+@settings(deadline=None)
 @given(st.one_of(notes, st.text(max_size=300)))
 def test_any_text_is_read(text: str) -> None:
     """Nothing somebody writes breaks the parser, and what it finds is a known command at a line's start."""
@@ -254,12 +257,14 @@ def test_any_text_is_read(text: str) -> None:
         assert any(line.startswith(calls) for line in starts)
 
 
+@settings(deadline=None)
 @given(notes)
 def test_in_a_fence_nothing_is_said(text: str) -> None:
     """Whatever stands in a fence that it cannot close calls nothing."""
     assert parse(f"~~~~~~~~\n{text}\n~~~~~~~~").commands == ()
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=50))
 def test_a_command_on_the_first_line_is_always_heard(rest: str) -> None:
     """Nothing behind it on its line, and nothing in the paragraph below, can take it back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from aiohttp import ClientSession
 from desk import MAX_BODY, SIGNING_KEY, TOKEN, Desk, desk
 from payloads import mr_payload, note_payload
+
+from bot import webhook
 
 GOOD = {"X-Gitlab-Event": "Note Hook", "X-Gitlab-Token": TOKEN}
 BODY = json.dumps(note_payload("/review")).encode()
@@ -90,6 +92,25 @@ def test_statuses(body: bytes, headers: dict[str, str], status: int, stored: int
 def test_what_cannot_be_stored_is_a_503() -> None:
     """GitLab must not believe that it arrived."""
     assert answered(BODY, GOOD, broken=True)[0] == 503
+
+
+def test_a_body_that_does_not_come_is_a_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends it drop by drop does not hold a connection for ever."""
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async def test(stage: Desk) -> None:
+        async with (
+            ClientSession() as session,
+            session.post(stage.url, data=drops(), headers=GOOD) as answer,
+        ):
+            assert answer.status == 408
+
+    monkeypatch.setattr(webhook, "_BODY_SECONDS", 0.1)
+    run(test)
 
 
 def test_what_needs_no_storing_gets_its_200_without() -> None:
