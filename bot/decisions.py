@@ -144,8 +144,13 @@ def _note_errands(event: NoteEvent, decision: Decision, common: dict[str, Any]) 
     if decision.hint is not None:
         return (HintErrand(key=f"{prefix}-hint", unknown=decision.hint, place=place, **common),)
     return tuple(
-        CommandErrand(key=f"{prefix}-{command.key}", command=command, place=place, **common)
-        for command in decision.commands
+        CommandErrand(
+            key=f"{prefix}-{command.key}",
+            command=command,
+            place=place,
+            **common | {"received": common["received"] + later},
+        )
+        for later, command in enumerate(decision.commands)  # of two reviews the last line counts
     )
 
 

@@ -157,6 +157,12 @@ def test_edited_note_asks_for_new_commands_alone() -> None:
     assert new.key != before.key
 
 
+def test_of_two_commands_the_later_line_is_the_newer() -> None:
+    """Of two reviews in one note, the last takes the place of the first."""
+    first, second = errands(note_payload("/review a\n/review b"))
+    assert first.received < second.received
+
+
 def test_the_same_event_has_the_same_keys() -> None:
     """An event that is delivered twice asks for the same."""
     for payload in (note_payload("/review\n/help"), mr_payload("open"), emoji_payload(note=FINDING)):
