@@ -134,12 +134,7 @@ def _note_errands(event: NoteEvent, decision: Decision, common: dict[str, Any]) 
     note = event.note
     if note.id is None:
         return ()
-    place = Place(
-        note_id=note.id,
-        discussion_id=note.discussion_id,
-        internal=event.is_internal,
-        position=note.position if note.position and note.position.is_somewhere else None,
-    )
+    place = Place(note_id=note.id, discussion_id=note.discussion_id, internal=event.is_internal)
     prefix = _key("note", common["project_id"], note.id)
     if decision.hint is not None:
         return (HintErrand(key=f"{prefix}-hint", unknown=decision.hint, place=place, **common),)

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from bot.commands import Command, Unknown
-from bot.events import Position
 from bot.gitlab import MergeRequestRef
 from bot.jobs import Reason
 
@@ -33,7 +32,6 @@ class Place(_Stored):
     note_id: int
     discussion_id: str = Field(default="", description="Empty where an old server does not say.")
     internal: bool = Field(default=False, description="Only members may see the note, and so the answer.")
-    position: Position | None = None
 
 
 class _Errand(_Stored):

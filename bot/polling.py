@@ -16,9 +16,9 @@ import structlog
 
 from bot.decisions import Rules, decide, errands_of
 from bot.errands import CommandErrand, Errand, HintErrand
-from bot.errors import GitLabError, NotFound
+from bot.errors import GitLabError, GitLabRefused, TokenRefused
 from bot.events import Event
-from bot.gitlab import GitLab, MergeRequest, Todo
+from bot.gitlab import GitLab, MergeRequest, MergeRequestRef, Todo
 from bot.projects import Projects
 from bot.sightings import code_event, note_event, request_event
 from engine.errors import ConfigError, StoreError
@@ -118,11 +118,17 @@ class Poller:
     async def _look_at_todos(self) -> None:
         todos = [todo async for todo in self._gitlab.todos()]
         for todo in reversed(todos):
-            try:
-                await self._keep(await self._found_by(todo))
-            except NotFound:
-                _log.info("poll.gone", mr=str(todo.ref))
+            await self._unless_refused(todo.ref, self._found_by(todo))
             await self._gitlab.mark_todo_done(todo.id)
+
+    async def _unless_refused(self, ref: MergeRequestRef, looking: Awaitable[list[Found]]) -> None:
+        """Keep what is found; what GitLab will not show would only keep the rest from being seen."""
+        try:
+            await self._keep(await looking)
+        except TokenRefused:
+            raise
+        except GitLabRefused as error:
+            _log.warning("poll.refused", mr=str(ref), status=error.status)
 
     async def _found_by(self, todo: Todo) -> list[Found]:
         if todo.action == _REVIEW_REQUESTED:
@@ -137,7 +143,7 @@ class Poller:
     async def _look_at_project(self, project_id: int, since: datetime) -> None:
         new = 0
         async for mr in self._gitlab.open_merge_requests(project_id, since - _REPEATED):
-            await self._keep(await self._found_in(mr, since))
+            await self._unless_refused(mr.ref, self._found_in(mr, since))
             if mr.updated_at is None or mr.updated_at <= since:
                 continue  # looked at once more
             await self._watermarks.move(project_id, mr.updated_at)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from payloads import BOT, BOT_USER, POSITION, USER, emoji_payload, mr_payload, note_payload
+from payloads import BOT, BOT_USER, USER, emoji_payload, mr_payload, note_payload
 
 from bot.commands import Grammar
 from bot.decisions import Action, Decision, Identity, Rules, decide, errands_of
@@ -140,13 +140,11 @@ def test_events_that_lead_to_a_review(payload: dict[str, Any], reason: Reason) -
 
 def test_a_command_becomes_an_errand() -> None:
     """It says what, where and who."""
-    (errand,) = errands(note_payload("/review src", position=POSITION, internal=True))
+    (errand,) = errands(note_payload("/review src", internal=True))
     assert isinstance(errand, CommandErrand)
     assert errand.command.arguments == ("src",)
     assert (errand.project, errand.iid, errand.actor.username) == ("group/app", 3, "dev")
     assert (errand.place.note_id, errand.place.discussion_id, errand.place.internal) == (555, "d1", True)
-    assert errand.place.position is not None
-    assert errand.place.position.new_line == 19
 
 
 def test_edited_note_asks_for_new_commands_alone() -> None:
@@ -246,7 +244,7 @@ def test_a_bot_without_an_id_knows_itself_by_name() -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        note_payload("/ask why", position=POSITION),
+        note_payload("/ask why"),
         note_payload("/reveiw"),
         mr_payload("open"),
         emoji_payload(note=FINDING),
