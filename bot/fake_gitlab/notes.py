@@ -230,7 +230,12 @@ async def create_draft(request: web.Request) -> web.Response:
 async def publish_drafts(request: web.Request) -> web.Response:
     pen = writing(request)
     await body_of(request, shapes.Nothing)
+    drafts, options = list(pen.mr.drafts), request.app[OPTIONS]
     pen.publish()
+    if options.half_publishes:
+        options.half_publishes -= 1
+        pen.mr.drafts = drafts
+        raise Failure(500, {"message": "500 Internal Server Error"})
     return nothing()
 
 

@@ -17,6 +17,7 @@ class Options:
     version: str = "18.4.0"
     newest_diff_fields: bool = True  # collapsed and too_large, since 18.4
     file_positions: bool = True  # position_type file, since 16.4
+    half_publishes: int = 0  # so often publishing makes the notes, fails, and leaves the drafts there
     faults: list[Fault] = field(default_factory=list)
 
 
