@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from desk import Desk, desk
-from empty_databases import empty_database
 from scenes import BEFORE
 
 import bot.polling
-from bot.database import Database, database_url
+from bot.database import Database
 from bot.dispatch import perform
 from bot.errands import CommandErrand, Errand, ReviewErrand
 from bot.errors import GitLabRefused
@@ -25,7 +23,6 @@ from bot.fake_gitlab.state import ToDo
 from bot.gitlab import Access, MergeRequestRef, Note
 from bot.jobs import Reason
 from bot.polling import Poller
-from bot.tables import METADATA
 from bot.testing import FakeWatermarks
 from bot.watermarks import StoredWatermarks
 
@@ -378,16 +375,6 @@ def test_a_broken_round_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(Poller, "look", look)
     run(test)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database with our tables."""
-    with empty_database(str(request.param), tmp_path / "data" / "bot.db") as url:
-        made = Database(database_url(url, tmp_path))
-        made.create(METADATA)
-        yield made
-        made.close()
 
 
 def test_watermarks_are_kept(database: Database) -> None:

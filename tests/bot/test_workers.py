@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from empty_databases import empty_database
 
-from bot.database import Database, database_url
-from bot.tables import METADATA, WORKERS
+from bot.database import Database
+from bot.tables import WORKERS
 from bot.workers import Lease, Leases, Workers, only_one
 from engine.errors import ConfigError
 
 ALONE, SHARED = Lease("gpu"), Lease("gpu", shared=True)
 SILENT = 60.0
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database with our tables."""
-    with empty_database(str(request.param), tmp_path / "data" / "bot.db") as url:
-        made = Database(database_url(url, tmp_path))
-        made.create(METADATA)
-        yield made
-        made.close()
 
 
 @pytest.fixture
