@@ -30,7 +30,7 @@ def placeholders(text: str) -> set[str]:
 
 
 def require_same(english: Any, other: Any) -> None:
-    """Fail unless a language has the keys of English, each said or not as there, with the same placeholders."""
+    """Fail unless a language has the keys and placeholders of English, and says what English says."""
     wanted, found = dict(texts_of(english)), dict(texts_of(other))
     assert found.keys() == wanted.keys()
     for key, text in found.items():
