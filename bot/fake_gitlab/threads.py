@@ -6,6 +6,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from markdown_it import MarkdownIt
+
 from bot.fake_gitlab import positions
 from bot.fake_gitlab.quick_actions import Action, extract
 from bot.fake_gitlab.requests import Failure, not_found
@@ -22,10 +24,7 @@ from bot.fake_gitlab.state import (
 )
 from bot.fake_gitlab.webhooks import Webhooks
 
-_CODE = re.compile(
-    r"^(`{3,}).*?^\1`*$|\\.|(?<!`)(`+)(?!`)(?:(?!\n\n|\n[-|>]).)+?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL
-)
-"""Fences, escapes and spans within a block: what is in them mentions nobody."""
+_MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 
 class OnlyActions(Exception):
@@ -153,7 +152,7 @@ class Writing:
     def _told(self, thread: Thread, note: StoredNote, notify: bool) -> StoredNote:
         self.mr.updated_at = note.created_at
         self.world.notifications += notify
-        said = _CODE.sub("", note.body)
+        said = _text_of(note.body)
         for person in self.world.people:
             if person is not self.author and re.search(rf"@{re.escape(person.username)}\b", said):
                 self.world.todos.append(
@@ -171,3 +170,9 @@ class Writing:
                 )
         self.webhooks.note(self.project, self.mr, thread.id, note, "create")
         return note
+
+
+def _text_of(body: str) -> str:
+    """Return what is neither code nor HTML: only there a mention calls somebody."""
+    inlines = (child for token in _MARKDOWN.parse(body) for child in token.children or ())
+    return "\n".join(child.content for child in inlines if child.type == "text")

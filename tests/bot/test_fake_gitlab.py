@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, FormData, web
 from scenes import Scene, scene
 
+from bot.fake_gitlab import FaultKind
 from bot.fake_gitlab.positions import Refusal, check
 from bot.fake_gitlab.quick_actions import extract
 from bot.fake_gitlab.shapes import LineRange, Position, RangeEnd
 from bot.fake_gitlab.trees import compare, lines_of
+from engine.parsing import parse_diff
 
 
 def run(test: Callable[[Scene], Awaitable[None]], **details: Any) -> None:
@@ -273,6 +275,49 @@ def test_packages_keep_every_upload() -> None:
             stage, "GET", f"/projects/{stage.project.id}/packages/{package['id']}/package_files"
         )
         assert [each["size"] for each in json.loads(files)] == [3, 3]
+
+    run(test)
+
+
+def test_what_else_belongs_to_a_project() -> None:
+    """Versions with their diffs, the raw diff, files, wiki pages and uploads."""
+
+    async def test(stage: Scene) -> None:
+        version = stage.mr.version
+        _, _, text = await ask(stage, "GET", f"{mr_path(stage)}/versions/{version.id}")
+        assert len(json.loads(text)["diffs"]) == len(version.changes)
+        _, _, text = await ask(stage, "GET", f"{mr_path(stage)}/raw_diffs")
+        assert {file.new_path for file in parse_diff(text)} == {change.new_path for change in version.changes}
+        project = f"/projects/{stage.project.id}"
+        _, _, text = await ask(stage, "GET", f"{project}/repository/tree?recursive=true&path=src")
+        assert [row["path"] for row in json.loads(text)] == ["src/app.py"]
+        stage.project.wiki["rules"] = "# Rules"
+        _, _, text = await ask(stage, "GET", f"{project}/wikis?with_content=1")
+        assert [page["content"] for page in json.loads(text)] == ["# Rules"]
+        form = FormData()
+        form.add_field("file", b"picture", filename="a b.png")
+        async with (
+            ClientSession(headers={"PRIVATE-TOKEN": stage.fake.bot.token}) as session,
+            session.post(f"{stage.fake.url}/api/v4{project}/uploads", data=form) as answer,
+        ):
+            assert answer.status == 201
+            assert stage.project.uploads[(await answer.json())["url"]] == b"picture"
+
+    run(test)
+
+
+def test_faults_hit_what_they_name() -> None:
+    """By method and path, after those that are spared, as often as was said; the log has what was dropped."""
+
+    async def test(stage: Scene) -> None:
+        stage.fake.fail(FaultKind.DROPPED_AFTER, method="POST", path="notes$", skip=1)
+        notes = f"{mr_path(stage)}/notes"
+        assert (await ask(stage, "POST", notes, {"body": "1"}))[0] == 201
+        with pytest.raises(ClientError):
+            await ask(stage, "POST", notes, {"body": "2"})
+        assert (await ask(stage, "POST", notes, {"body": "3"}))[0] == 201
+        assert [each.status for each in stage.fake.requests] == [201, 0, 201]
+        assert [note.body for note in stage.mr.notes] == ["1", "2", "3"]
 
     run(test)
 
