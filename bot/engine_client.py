@@ -102,6 +102,12 @@ class EngineClient:
         status, _, _ = await self._send("GET", "/readyz", None, None)
         return status == 200
 
+    async def require_access(self) -> None:
+        """Raise AccessRefused unless the engine takes our token."""
+        status, headers, data = await self._send("GET", "/v1/reviews/none", None, None)
+        if status in (401, 403):
+            raise refusal_of(status, headers, data).error
+
     async def _call(
         self,
         method: str,

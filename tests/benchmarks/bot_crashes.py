@@ -38,6 +38,7 @@ from engine.cpus import available_cpus  # noqa: E402
 
 _SILENT_SECONDS = 3.0
 _PATIENCE = 120.0
+_LOG_TAIL = 20_000
 _REVIEW_SECONDS = 5.0  # about as long as a review takes here
 
 
@@ -113,7 +114,11 @@ async def _hit(at: World, tally: Tally, arguments: argparse.Namespace) -> None:
     await at.fake.webhooks.settle()
     await asyncio.sleep(_SILENT_SECONDS + 2 if arguments.freeze else 0.5)
     for asking in askings:
-        tally.faults.update(at.faults(asking))
+        if faults := at.faults(asking):
+            tally.faults.update(faults)
+            print(f"!{asking.mr.iid}, note {asking.note.id}: {faults}", file=sys.stderr)
+            for bot in at.bots:
+                sys.stderr.write(bot.log.read_text()[-_LOG_TAIL:])
 
 
 def _stage(asking: Asking) -> str:

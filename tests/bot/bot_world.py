@@ -10,12 +10,13 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.database import Database, database_url
+import structlog
+
 from bot.fake_gitlab import Account, FakeGitLab, StoredMergeRequest, StoredProject
 from bot.fake_gitlab.state import StoredNote
 from bot.markers import MarkerKind, marker_of
@@ -177,6 +178,7 @@ async def world(
     runner = FakeRunner(by_keyword({"bad": (CATEGORY_LABELS[Category.BUG], 0.97)}), write, adapter="team-1")
     options = ServerOptions(port=0, drain_seconds=0.2)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_logging_to_stderr())
         fake = await stack.enter_async_context(FakeGitLab())
         engine = make_engine(lambda adapter: runner, None, options)
         port = await stack.enter_async_context(listening(engine, options))
@@ -192,6 +194,12 @@ async def world(
                 await bot.kill()
 
 
-def open_database(world: World) -> Database:
-    """Open the bots' database, to look into it."""
-    return Database(database_url(world.database, world.folder))
+@contextmanager
+def _logging_to_stderr() -> Iterator[None]:
+    """Keep what the engine in this process logs out of what commands print."""
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
