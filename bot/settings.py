@@ -28,7 +28,7 @@ class BotSettings(BaseSettings):
     gitlab_ca_file: Path | None = Field(
         default=None, description="Certificates to trust, PEM; the system's if unset."
     )
-    engine_url: str = Field(default="", description="Of the engine; unset: the model in this process.")
+    engine_url: str = Field(default="", description="Of the engine; unset: one of its own.")
     engine_token: SecretStr | None = Field(default=None, description="Bearer token for the engine.")
     engine_ca_file: Path | None = Field(
         default=None, description="Certificates to trust, PEM; the system's if unset."
