@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bot.cli import check, explain_event, register, serve
+from bot.cli import check, demo, explain_event, register, serve
 from engine.errors import InputError, MissingExtra, TenkenError
 from engine.exits import ExitCode
 from engine.sanitize import one_line
 from engine.version import tool_version
 
-SUBCOMMANDS = (serve, check, register, explain_event)
+SUBCOMMANDS = (serve, check, register, explain_event, demo)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 
