@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -142,13 +143,11 @@ class Durable:
         """
         DBOS._recover_pending_workflows([worker])
 
-    def is_current(self, work_id: str, leases: Iterable[Lease] = ()) -> bool:
+    def is_open(self, work_id: str) -> bool:
         """Whether work is wanted, and this worker's to do. Blocks."""
         if not self.workers.alive:
             self.workers.beat()  # from here on, nobody takes anything away from this worker
-        return self.orders.is_running(work_id, self.options.worker) and all(
-            self.leases.holds(lease, work_id) for lease in leases
-        )
+        return self.orders.is_running(work_id, self.options.worker)
 
     def _workflow(self, kind: Kind) -> Callable[[dict[str, Any]], Awaitable[str]]:
         async def workflow(payload: dict[str, Any]) -> str:
@@ -215,9 +214,9 @@ class Durable:
         """Hold the leases of `work` while inside; what was superseded may still be on its way out."""
         async with AsyncExitStack() as held:
             for lease in work.leases:
-                held.push_async_callback(asyncio.to_thread, self.leases.release, lease, work.id)
-                while not await asyncio.to_thread(self.leases.take, lease, work.id):
-                    if not await asyncio.to_thread(self.is_current, work.id):
+                held.push_async_callback(asyncio.to_thread, self.leases.release, lease, work.holder)
+                while not await asyncio.to_thread(self.leases.take, lease, work.holder):
+                    if not await asyncio.to_thread(self.is_open, work.id):
                         raise Superseded("a newer request took the place of this one")
                     await asyncio.sleep(_LEASE_PAUSE)
             yield
@@ -228,6 +227,8 @@ class _Work:
 
     def __init__(self, durable: Durable, payload: Payload, leases: tuple[Lease, ...] = ()) -> None:
         self.id = str(DBOS.workflow_id)
+        # Should the same work be begun twice, one waits until the other has let go.
+        self.holder = f"{self.id}#{uuid.uuid4().hex[:8]}"
         self.payload = payload
         self.leases = leases
         self._durable = durable
@@ -261,7 +262,13 @@ class _Work:
 
     async def still_current(self) -> bool:
         """Whether the work is still wanted, and this worker's to do."""
-        return await asyncio.to_thread(self._durable.is_current, self.id, self.leases)
+        return await asyncio.to_thread(self._is_current)
+
+    def _is_current(self) -> bool:
+        durable = self._durable
+        return durable.is_open(self.id) and all(
+            durable.leases.holds(each, self.holder) for each in self.leases
+        )
 
 
 class _ToStructlog(logging.Handler):

@@ -23,7 +23,7 @@ class Janitor:
         self._durable = durable
         self._memories = memories
         self._keep_days = keep_days
-        self._suspects: set[str] = set()
+        self._lost_since: dict[str, float] = {}
         self._forgot = float("-inf")
 
     async def run(self) -> None:
@@ -63,10 +63,11 @@ class Janitor:
     def _resume_lost(self, running: dict[str, str]) -> None:
         """Begin again what this worker let go of when it was thought dead, and nobody took over.
 
-        Work that was just taken from the queue is not seen running at once, so it has to be lost twice.
+        Work that was just taken from the queue does not run at once, so it has to be lost for a while.
         """
-        lost = set(self._durable.lost(running))
-        for work_id in lost & self._suspects:
-            _log.warning("janitor.resumed", id=work_id)
-            self._durable.orders.resume(work_id)
-        self._suspects = lost - self._suspects
+        now, since = time.monotonic(), self._lost_since
+        self._lost_since = {work_id: since.get(work_id, now) for work_id in self._durable.lost(running)}
+        for work_id, lost_at in self._lost_since.items():
+            if now - lost_at >= self._durable.options.silent_seconds:
+                _log.warning("janitor.resumed", id=work_id)
+                self._durable.orders.resume(work_id)
