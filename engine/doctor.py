@@ -40,7 +40,7 @@ EXTRAS = {
     "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
     "serve": ("aiohttp", "prometheus-client"),
     "store": ("sqlalchemy", "alembic", "filelock"),
-    "gpu": ("torch", "triton", "transformers", "peft", "bitsandbytes", "llguidance", "tokenizers"),
+    "gpu": ("torch", "transformers", "peft", "bitsandbytes", "llguidance", "tokenizers"),
     "openai": ("filelock", "tokenizers"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),

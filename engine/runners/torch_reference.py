@@ -123,7 +123,9 @@ class ReferenceRunner:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _prompt_ids(self, *pieces: str) -> list[int]:
-        return [self._tokenizer.bos_token_id, *(token for piece in pieces for token in self._encode(piece))]
+        start = self._tokenizer.bos_token_id  # None where a model's texts begin without one
+        tokens = [token for piece in pieces for token in self._encode(piece)]
+        return tokens if start is None else [start, *tokens]
 
     def _row(self, request: ScoreRequest) -> TokenRow:
         prompt = self._prompt_ids(request.prompt)
@@ -202,8 +204,8 @@ class ReferenceRunner:
         ]
 
     def _end_ids(self) -> list[int]:
-        turn = self._tokenizer.convert_tokens_to_ids(END_OF_TURN)
-        return sorted({self._tokenizer.eos_token_id, *([turn] if isinstance(turn, int) else [])})
+        ends = {self._tokenizer.eos_token_id, self._tokenizer.get_vocab().get(END_OF_TURN)}
+        return sorted(end for end in ends if end is not None)
 
     def _reply(self, tokens: list[int], budget: int, prompt_tokens: int, ends: list[int]) -> Reply:
         end = next((place for place, token in enumerate(tokens) if token in ends), None)

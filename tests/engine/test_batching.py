@@ -35,15 +35,20 @@ def drained(scheduler: Scheduler[int]) -> list[Batch[int]]:
 class Histories(RuleBasedStateMachine):
     """Any order of calls, against a model that only counts."""
 
+    adapters_of_a_batch = 1
+
     def __init__(self) -> None:
         super().__init__()
-        self.limits = Limits(open_reviews=6, score=3, write=2, tokens=4000, turn=2000, interactive_run=2)
+        self.limits = Limits(
+            open_reviews=6, score=3, write=2, tokens=4000, turn=2000, interactive_run=2,
+            adapters=self.adapters_of_a_batch,
+        )  # fmt: skip
         self.scheduler: Scheduler[int] = Scheduler(self.limits, Clock())
         self.waiting: dict[str, list[Work[int]]] = {}
         self.adapters: dict[str, str] = {}
         self.number = 0
 
-    @rule(project=st.sampled_from("pqr"), adapter=st.sampled_from("ab"), background=st.booleans())
+    @rule(project=st.sampled_from("pqr"), adapter=st.sampled_from("abc"), background=st.booleans())
     def open(self, project: str, adapter: str, background: bool) -> None:
         self.number += 1
         ticket = Ticket(f"t{self.number}", project, adapter, background)
@@ -76,7 +81,10 @@ class Histories(RuleBasedStateMachine):
         assert len(batch.works) == 1 or sum(item.cost for item in batch.works) <= self.limits.tokens
         for item in batch.works:
             assert item == self.waiting[item.ticket].pop(0)
-            assert (item.kind, self.adapters[item.ticket]) == (batch.kind, batch.adapter)
+            assert item.kind == batch.kind
+        adapters = [self.adapters[item.ticket] for item in batch.works]
+        assert adapters[0] == batch.adapter
+        assert len(set(adapters)) <= self.adapters_of_a_batch
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data(), keep=st.booleans())
@@ -96,6 +104,26 @@ class Histories(RuleBasedStateMachine):
 
 Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestHistories = Histories.TestCase
+
+
+class MixedHistories(Histories):
+    """The same where a batch may have two adapters."""
+
+    adapters_of_a_batch = 2
+
+
+MixedHistories.TestCase.settings = Histories.TestCase.settings
+TestMixedHistories = MixedHistories.TestCase
+
+
+def test_adapters_share_a_batch_where_they_may() -> None:
+    """Three adapters wait: one by one, or two together and the third afterwards."""
+    for adapters, expected in ((1, [["a"], ["b"], ["c"]]), (2, [["a", "b"], ["c"]]), (3, [["a", "b", "c"]])):
+        scheduler: Scheduler[int] = Scheduler(Limits(score=8, adapters=adapters), Clock())
+        for name in "abc":
+            scheduler.open(Ticket(name, name, name))
+            scheduler.submit([work(name, 1)])
+        assert [[item.ticket for item in batch.works] for batch in drained(scheduler)] == expected
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,16 +6,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from engine.adapters import Adapter
 from engine.batching import Limits, Scheduler, Ticket
 from engine.device import Device, ScheduledRunner
 from engine.errors import RunnerError
 from engine.prompts import LABELS
-from engine.residents import Residents
+from engine.residents import Residents, version_of
 from engine.runners import Cancellation, ScoreRequest, WriteRequest
 from engine.testing import FakeRunner
 
@@ -142,3 +144,88 @@ def test_stopping_answers_whoever_waits() -> None:
     assert fake.closed
     with pytest.raises(RunnerError):
         opened(device, "late")
+
+
+class Mixing(FakeRunner):
+    """Says which runners a call was for, and lets each answer its own request."""
+
+    def __init__(self, name: str, calls: list[list[str]], **more: Any) -> None:
+        super().__init__(adapter=name, **more)
+        self.calls = calls
+
+    def score_with(self, runners: Any, requests: Any, labels: Any, cancellation: Cancellation) -> Any:
+        self.calls.append([runner.adapter for runner in runners])
+        for index, (runner, request) in enumerate(zip(runners, requests, strict=True)):
+            ((_, scores),) = runner.score([request], labels, cancellation)
+            yield index, scores
+
+
+def adapter_called(name: str) -> Adapter:
+    return Adapter(Path(name), cast(Any, None), name)
+
+
+def test_reviews_with_different_adapters_share_a_call() -> None:
+    """While one batch runs, works of two adapters come; each is answered by its own runner, in one call."""
+    calls: list[list[str]] = []
+    hold = Event()
+    runners = {name: Mixing(name, calls, hold=hold if name == "a" else None) for name in ("", "a", "b", "c")}
+    residents = Residents(lambda adapter: runners[version_of(adapter)], None, capacity=4)
+    device = Device(residents, Scheduler(Limits(score=8, adapters=3)))
+    device.start()
+    while not device.ready:
+        time.sleep(0.001)
+    opened_ = [device.open(Ticket(n, n, n), adapter_called(n)) for n in ("a", "b", "c")]
+    threads = [
+        threading.Thread(target=lambda r=r: list(r.score([SCORE], LABELS, Cancellation()))) for r in opened_
+    ]
+    threads[0].start()
+    assert runners["a"].started.wait(5)
+    for thread in threads[1:]:
+        thread.start()
+    while device.load()[1] != 2:
+        time.sleep(0.001)
+    hold.set()
+    for thread in threads:
+        thread.join(5)
+    device.stop()
+    assert [sorted(call) for call in calls] == [["b", "c"]]
+    assert [len(runners[name].scored) for name in ("a", "b", "c")] == [1, 1, 1]
+
+
+def test_a_review_that_leaves_takes_only_its_own_works_along() -> None:
+    """Two reviews wait for one batch; the first is let out as it begins, the second is answered."""
+    loading, go_on = Event(), Event()
+    fake = FakeRunner()
+
+    def load(adapter: Adapter | None) -> FakeRunner:
+        if adapter is not None:
+            loading.set()
+            assert go_on.wait(5)
+        return fake
+
+    device = Device(Residents(load, None, capacity=3), Scheduler(Limits(score=8)))
+    device.start()
+    while not device.ready:
+        time.sleep(0.001)
+    blocker = device.open(Ticket("blocker", "z", "x"), adapter_called("x"))
+    leaving, staying = (device.open(Ticket(n, n, ""), None) for n in "ab")
+    answers: list[Any] = []
+    waits = threading.Thread(target=lambda: answers.extend(staying.score([SCORE], LABELS, Cancellation())))
+    leaves = threading.Thread(target=lambda: list(leaving.score([SCORE], LABELS, cancellation)))
+    cancellation = Cancellation()
+    blocks = threading.Thread(target=lambda: list(blocker.score([SCORE], LABELS, Cancellation())))
+    blocks.start()
+    assert loading.wait(5)
+    leaves.start()
+    while device.load()[1] != 1:
+        time.sleep(0.001)
+    waits.start()
+    while device.load()[1] != 2:
+        time.sleep(0.001)
+    cancellation.cancel()
+    leaving.close()
+    go_on.set()
+    for thread in (waits, leaves, blocks):
+        thread.join(5)
+    device.stop()
+    assert len(answers) == 1

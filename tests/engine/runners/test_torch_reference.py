@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.errors import AdapterError, ModelError, RunnerError
 from engine.prompts import LABELS
 from engine.runners import Cancellation, ScoreRequest, WriteRequest
+from engine.runners.torch_opening import TorchOptions, open_torch_directory
 from engine.runners.torch_reference import ReferenceRunner, plan_batches
 
 torch = pytest.importorskip("torch")
@@ -157,3 +158,30 @@ def test_a_closed_runner_refuses_work(base_dir: Path) -> None:
     runner.close()
     with pytest.raises(RunnerError, match="closed"):
         scores_of(runner)
+
+
+def test_another_model_without_bos(base_dir: Path, tmp_path: Path) -> None:
+    """A tiny Qwen2 of random weights scores and writes; its texts begin with no token of their own."""
+    pytest.importorskip("llguidance")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base_dir)
+    plain = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer, eos_token="<eos>", pad_token="<pad>"
+    )
+    config = transformers.Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(2)
+    model = transformers.Qwen2ForCausalLM(config).eval()
+    model.save_pretrained(tmp_path)
+    plain.save_pretrained(tmp_path)
+    runner = open_torch_directory(tmp_path, TorchOptions("cpu", "float32"))
+    scores = dict(runner.score(REQUESTS, LABELS, Cancellation(), lambda count: None))
+    ids = plain(REQUESTS[0].prompt + REQUESTS[0].blocks[0], add_special_tokens=False)["input_ids"]
+    labels = [plain(label, add_special_tokens=False)["input_ids"][0] for label in LABELS]
+    with torch.no_grad():
+        want = model(torch.tensor([ids])).logits[0, -1, labels].softmax(-1).tolist()
+    assert scores[0].probabilities[0] == pytest.approx(want, abs=1e-5)
+    ((_, reply),) = runner.write([WriteRequest("a", "=>", SCHEMA, 24)], Cancellation())
+    assert set(json.loads(reply.text)) == {"m"}
+    runner.close()
