@@ -168,8 +168,8 @@ def test_another_model_without_bos(base_dir: Path, tmp_path: Path) -> None:
         tokenizer_object=tokenizer.backend_tokenizer, eos_token="<eos>", pad_token="<pad>"
     )
     config = transformers.Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=1, pad_token_id=0,
+        vocab_size=len(tokenizer) + 16, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=1,
     )  # fmt: skip
     torch.manual_seed(2)
     model = transformers.Qwen2ForCausalLM(config).eval()
