@@ -33,8 +33,8 @@ class Decoder:
         rows, like = model.rings.slots, model.weights.embedding
         vocab = model.weights.shape.vocab
         self._cuda = like.is_cuda
-        self._inputs = torch.zeros(4, rows, dtype=torch.int32, device=like.device)
-        self._staged = torch.zeros(4, rows, dtype=torch.int32, pin_memory=self._cuda)
+        self._inputs = torch.zeros(rows, 4, dtype=torch.int32, device=like.device)
+        self._staged = torch.zeros(rows, 4, dtype=torch.int32, pin_memory=self._cuda)
         self._logits = like.new_zeros(rows, vocab)
         self._allowed = torch.zeros(rows, -(-vocab // 32), dtype=torch.int32, device=like.device)
         self.masks = torch.zeros(self._allowed.shape, dtype=torch.int32, pin_memory=self._cuda)
@@ -45,13 +45,13 @@ class Decoder:
 
     def start(self, rows: Sequence[RowState]) -> None:
         """Begin a step; on CUDA it runs while the caller fills `masks`."""
+        import torch
+
         size = next(size for size in self._sizes if size >= len(rows))
         padding = RowState(0, 0, self._model.rings.slots, -1)
-        for column, row in enumerate([*rows, *[padding] * (size - len(rows))]):
-            self._staged[0, column] = row.token
-            self._staged[1, column] = row.position
-            self._staged[2, column] = row.slot
-            self._staged[3, column] = row.adapter
+        padded = [*rows, *[padding] * (size - len(rows))]
+        values = [(row.token, row.position, row.slot, row.adapter) for row in padded]
+        self._staged[:size] = torch.tensor(values, dtype=torch.int32)
         self._inputs.copy_(self._staged, non_blocking=True)
         self._run(size, any(row.adapter >= 0 for row in rows))
 
@@ -75,7 +75,7 @@ class Decoder:
         graph.replay()
 
     def _step(self, size: int, adapted: bool) -> None:
-        tokens, positions, slots, adapters = self._inputs[:, :size]
+        tokens, positions, slots, adapters = self._inputs[:size].t().contiguous()
         hidden = self._model.step(tokens, positions, slots, adapters if adapted else None)
         self._model.logits(hidden, out=self._logits[:size])
 
