@@ -15,13 +15,14 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 NEW = 100
+_ENDED = -1  # no token: llama.cpp says nothing of the one that ends a text
 PROMPTS = (
     "def fibonacci(n):\n",
     "import json\n\n\ndef load(path):\n    ",
@@ -130,19 +131,17 @@ def _llama(reference: Sequence[dict[str, Any]]) -> dict[str, list[list[int]]]:
     from engine.runners.llama import LlamaRunner
 
     runner = LlamaRunner(base_model())
-    everything: Callable[[list[int]], int] = lambda ids: _llama_token(runner, ids)  # noqa: E731
-    return {
-        "requests": [
-            [everything(text["prompt"] + text["tokens"][:place]) for place in range(len(text["tokens"]))]
-            for text in reference
-        ]
-    }
+    chosen = [
+        [_llama_token(runner, text["prompt"] + text["tokens"][:n]) for n in range(len(text["tokens"]))]
+        for text in reference
+    ]
+    return {"requests": chosen}
 
 
 def _llama_token(runner: Any, ids: list[int]) -> int:
-    body = runner._body(ids, 0, None) | {"n_predict": 1, "temperature": 0, "n_probs": 1}
-    made = runner._server.complete(body, lambda: False)
-    return int(max(made.probabilities, key=made.probabilities.get))
+    asked = {"n_predict": 1, "n_probs": 1, "post_sampling_probs": True, "samplers": ["top_k"], "top_k": 1}
+    made = runner._server.complete(runner._body(ids, 0, None) | asked, lambda: False)
+    return int(max(made.probabilities, key=made.probabilities.get, default=_ENDED))
 
 
 def _agreement(reference: Sequence[dict[str, Any]], chosen: Sequence[Sequence[int]]) -> dict[str, Any]:
