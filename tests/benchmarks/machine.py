@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from engine.cpus import available_cpus
 
 
 def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
-    """Return the machine, the versions of Python and `packages`, the date, and how busy it is."""
+    """Return the machine, the versions of Python and of those `packages` that are there, the date, the load."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu_name(),
         "cpus": available_cpus(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        "versions": {name: found for name in packages if (found := _version(name))},
         "load_average_at_start": load_average(),
     }
 
@@ -28,6 +28,13 @@ def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
 def load_average() -> float:
     """Return how many threads wanted to run in the last minute."""
     return round(os.getloadavg()[0], 1)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpu_name() -> str:
