@@ -14,7 +14,7 @@ from engine.cpus import available_cpus
 
 
 def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
-    """Return the machine, the versions of Python and of those `packages` that are there, the date, the load."""
+    """Return the machine, the versions of Python and of `packages` as far as they are there, the load."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu_name(),
