@@ -97,7 +97,8 @@ class Durable:
         for kind in self._kinds.values():
             DBOS.workflow(name=kind.name, max_recovery_attempts=_ATTEMPTS)(self._workflow(kind))
         DBOS.workflow(name=REPORTS, max_recovery_attempts=_ATTEMPTS)(self._reporting())
-        DBOS.launch()  # takes the running loop for the work; on another thread it would make one of its own
+        with self._database.explained():
+            DBOS.launch()  # takes the running loop for the work; another thread would give it one of its own
         for kind in self._kinds.values():
             await DBOS.register_queue_async(
                 kind.name,

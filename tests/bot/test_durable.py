@@ -379,6 +379,42 @@ def test_a_failed_step_fails_again_after_a_restart(file: Database) -> None:
     asyncio.run(main())
 
 
+def test_work_that_ends_the_process_is_given_up_and_told(
+    file: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Contract 4: poison is tried a few times, then people are told, once; other work goes on."""
+    monkeypatch.setattr("bot.durable._ATTEMPTS", 1)
+
+    async def main() -> None:
+        started: list[str] = []
+
+        async def act(work: Work) -> str:
+            started.append(work.id)
+            if work.id == "diary:001":
+                await asyncio.Event().wait()
+            return "done"
+
+        diary = Diary(act, at_once=2)
+        for tries in range(1, 3):
+            async with running(file, diary.kind) as durable:
+                await asyncio.to_thread(durable.orders.store, [order(1)])
+                await until(lambda tries=tries: len(started) == tries)
+                durable.options = DurableOptions("one", finish_seconds=0)
+        async with running(file, diary.kind) as durable:
+            await asyncio.to_thread(durable.orders.store, [order(2)])
+            await until(lambda: diary.done)
+            await until(lambda: not durable.orders.running())
+            janitor = Janitor(durable, Memories(file), keep_days=1)
+            for _ in range(2):
+                await asyncio.to_thread(janitor.round)
+                await until(lambda: diary.failed)
+        assert started == ["diary:001", "diary:001", "diary:002"]
+        ((_, failure),) = diary.failed
+        assert (failure.kind, diary.done) == (FailureKind.CRASH, [("diary:002", "done")])
+
+    asyncio.run(main())
+
+
 def test_a_silent_workers_work_is_taken_over(database: Database) -> None:
     """Contract 3: what a dead worker had begun is done by a living one, with its leases."""
 
