@@ -277,12 +277,15 @@ def test_settings_that_cannot_be_used_are_named(tmp_path: Path, toml: str, words
     asyncio.run(main())
 
 
-def test_a_failure_is_told_once_and_without_details(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_thread", [True, False])
+def test_a_failure_is_told_once_and_without_details(tmp_path: Path, with_thread: bool) -> None:
     """Where the engine is, and what it says, is nobody's business in a thread."""
 
     async def main() -> None:
         async with bench(tmp_path) as at:
             asked = at.ask()
+            if not with_thread:
+                asked = asked.model_copy(update={"discussion_id": ""})
             work = PlainWork(at.job(asked=(asked,)).model_dump(mode="json"))
             for _ in range(2):
                 await at.runs.failed(work, Failure(FailureKind.ENGINE, "cannot reach http://10.0.0.7:8750"))
