@@ -23,7 +23,7 @@ from bot.memory import Memories
 from bot.tables import LEASES, WORKERS
 from bot.work import Failure, FailureKind, Kind, Order, StepFailed, Work, require_current
 from bot.workers import Lease
-from engine.errors import DiffError
+from engine.errors import DiffError, StoreError
 
 SOON = 15.0
 
@@ -316,7 +316,7 @@ def test_what_fails_for_good_is_told_and_the_rest_goes_on(
         async with running(file, diary.kind) as durable:
             await asyncio.to_thread(durable.orders.store, [order(1), order(2)])
             await until(lambda: diary.failed and diary.done)
-            assert durable.orders.open("diary") == []
+            await until(lambda: not durable.orders.open("diary"))
         ((failed, failure),) = diary.failed
         assert (failed, failure.kind, diary.done) == ("diary:001", kind, [("diary:002", "done")])
         assert "secret" not in failure.text
@@ -411,6 +411,29 @@ def test_work_that_ends_the_process_is_given_up_and_told(
         assert started == ["diary:001", "diary:001", "diary:002"]
         ((_, failure),) = diary.failed
         assert (failure.kind, diary.done) == (FailureKind.CRASH, [("diary:002", "done")])
+
+    asyncio.run(main())
+
+
+def test_a_database_that_is_busy_loses_nothing(file: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract 8: the lease cannot be taken, nor given back, for a moment; the work is done all the same."""
+    monkeypatch.setattr("bot.durable._DATABASE_PAUSE", 0.05)
+
+    async def main() -> None:
+        diary = Diary(leases=lambda payload: (Lease("mr:1"),))
+        async with running(file, diary.kind) as durable:
+            for name in ("take", "release"):
+                real, faults = getattr(durable.leases, name), [StoreError("database is locked")] * 2
+
+                def busy(*arguments: object, real: Any = real, faults: Any = faults) -> object:
+                    if faults:
+                        raise faults.pop()
+                    return real(*arguments)
+
+                monkeypatch.setattr(durable.leases, name, busy)
+            await asyncio.to_thread(durable.orders.store, [order(1), order(2)])
+            await until(lambda: len(diary.done) == 2)
+            await until(lambda: not leases_in(file))
 
     asyncio.run(main())
 

@@ -19,6 +19,7 @@ from bot.fake_gitlab.state import StoredNote
 from bot.jobs import Asked, Reason, ReviewJob
 from bot.markers import MarkerKind, marker_of
 from bot.memory import Memories
+from bot.progress import progress_text
 from bot.projects import GitLabProjects
 from bot.review_run import ReviewRuns, RunOptions, RunPorts
 from bot.tables import METADATA
@@ -429,8 +430,6 @@ def test_a_diff_that_is_not_ready_is_waited_for(tmp_path: Path) -> None:
 
 def test_progress_has_a_bar_and_an_end_in_sight() -> None:
     """Both languages; no promise before there is a speed to go by."""
-    from bot.progress import progress_text
-
     half = Progress("a.py", 2, 4, 50, 100, 1000)
     assert progress_text(half, 60, Language.EN) == (
         "⏳ `██████████░░░░░░░░░░` Reviewing: 2 of 4 files · about 60 s left"
