@@ -34,6 +34,7 @@ STEPS_VERSION = "1"
 
 _ATTEMPTS = 10  # so often a process may end in the middle of the same work
 _LEASE_PAUSE = 0.2
+_DATABASE_PAUSE = 1.0
 _T = TypeVar("_T")
 _log = structlog.get_logger()
 
@@ -81,6 +82,7 @@ class Durable:
         """Begin to do what waits. To be called on the event loop that the work runs on."""
         await asyncio.to_thread(self._database.create, METADATA)
         await asyncio.to_thread(self.workers.enter)
+        self._orders = await asyncio.to_thread(Orders, self._database)
         _log_through_structlog()
         DBOS(
             config={
@@ -97,7 +99,8 @@ class Durable:
         for kind in self._kinds.values():
             DBOS.workflow(name=kind.name, max_recovery_attempts=_ATTEMPTS)(self._workflow(kind))
         DBOS.workflow(name=REPORTS, max_recovery_attempts=_ATTEMPTS)(self._reporting())
-        DBOS.launch()  # takes the running loop for the work; on another thread it would make one of its own
+        with self._database.explained():
+            DBOS.launch()  # takes the running loop for the work; another thread would give it one of its own
         for kind in self._kinds.values():
             await DBOS.register_queue_async(
                 kind.name,
@@ -107,7 +110,6 @@ class Durable:
                 on_conflict="always_update",
             )
         await DBOS.register_queue_async(REPORTS, worker_concurrency=1)
-        self._orders = await asyncio.to_thread(Orders, self._database)
 
     async def stop(self) -> None:
         """Let what runs finish for a while; the rest goes on after the next start, or elsewhere."""
@@ -151,7 +153,7 @@ class Durable:
 
     def _workflow(self, kind: Kind) -> Callable[[dict[str, Any]], Awaitable[str]]:
         async def workflow(payload: dict[str, Any]) -> str:
-            work = _Work(self, payload, kind.leases(payload))
+            work = _Work(self, payload)
             started = time.monotonic()
             outcome = "given_up"
             with self._tracked(work.id):
@@ -165,7 +167,7 @@ class Durable:
 
     async def _do(self, kind: Kind, work: _Work) -> str:
         try:
-            async with self._holding(work):
+            async with self._holding(kind, work):
                 failure = await self._attempt(kind, work)
                 if failure is None:
                     return "done"
@@ -174,6 +176,9 @@ class Durable:
                 return failure.kind
         except Superseded as error:
             raise dbos_error.DBOSWorkflowCancelledError(str(error)) from error
+        except Exception:
+            _log.exception("work.not_told", kind=kind.name, id=work.id)
+            raise
 
     async def _attempt(self, kind: Kind, work: _Work) -> Failure | None:
         try:
@@ -210,27 +215,38 @@ class Durable:
                 del self._running[work_id]
 
     @asynccontextmanager
-    async def _holding(self, work: _Work) -> AsyncIterator[None]:
+    async def _holding(self, kind: Kind, work: _Work) -> AsyncIterator[None]:
         """Hold the leases of `work` while inside; what was superseded may still be on its way out."""
+        work.leases = kind.leases(work.payload)
         async with AsyncExitStack() as held:
             for lease in work.leases:
-                held.push_async_callback(asyncio.to_thread, self.leases.release, lease, work.holder)
-                while not await asyncio.to_thread(self.leases.take, lease, work.holder):
-                    if not await asyncio.to_thread(self.is_open, work.id):
+                held.push_async_callback(_insist, self.leases.release, lease, work.holder)
+                while not await _insist(self.leases.take, lease, work.holder):
+                    if not await _insist(self.is_open, work.id):
                         raise Superseded("a newer request took the place of this one")
                     await asyncio.sleep(_LEASE_PAUSE)
             yield
 
 
+async def _insist(act: Callable[..., _T], *arguments: object) -> _T:
+    """Return what `act` gives; a database that cannot be used now is waited for."""
+    while True:
+        try:
+            return await asyncio.to_thread(act, *arguments)
+        except StoreError as error:
+            _log.warning("database.waited_for", reason=str(error))
+            await asyncio.sleep(_DATABASE_PAUSE)
+
+
 class _Work:
     """The work that the current task does; see `bot.work.Work`."""
 
-    def __init__(self, durable: Durable, payload: Payload, leases: tuple[Lease, ...] = ()) -> None:
+    def __init__(self, durable: Durable, payload: Payload) -> None:
         self.id = str(DBOS.workflow_id)
         # Should the same work be begun twice, one waits until the other has let go.
         self.holder = f"{self.id}#{uuid.uuid4().hex[:8]}"
         self.payload = payload
-        self.leases = leases
+        self.leases: tuple[Lease, ...] = ()
         self._durable = durable
 
     async def step(

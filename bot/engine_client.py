@@ -13,6 +13,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.engine import Answer, Question
+from engine.connecting import proxy_for
 from engine.errors import ConfigError, Unreachable
 from engine.feedback import Feedback
 from engine.lifecycle import RegisteredAdapter
@@ -63,7 +64,7 @@ class EngineClient:
             headers["Authorization"] = f"Bearer {self._address.token}"
         connector = aiohttp.TCPConnector(ssl=_tls(self._address.ca_file))
         self._session = aiohttp.ClientSession(
-            timeout=timeout, headers=headers, connector=connector, trust_env=True
+            timeout=timeout, headers=headers, connector=connector, proxy=proxy_for(self._address.url)
         )
         return self
 

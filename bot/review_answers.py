@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from bot.errors import GitLabRefused, NotFound
-from bot.gitlab import CommitStatus, GitLab, MergeRequest, MergeRequestRef, StatusState
+from bot.gitlab import CommitStatus, GitLab, MergeRequest, MergeRequestRef, Note, StatusState
 from bot.jobs import Asked, ReviewJob
 from bot.markers import Marker, MarkerKind, marked, marker_of
 from bot.masking import mask
@@ -76,19 +77,27 @@ class Answers:
         await self._react(job, NOT_DONE)
 
     async def _reply(self, ref: MergeRequestRef, asked: Asked, text: str) -> None:
-        """Write in the thread where it was asked, once; what cannot be answered there is not."""
+        """Write in the thread where it was asked, once; where that is gone, nothing."""
         marker = Marker(MarkerKind.REPLY, f"{asked.note_id}-no-review")
-        body = marked(text, marker)
-        me = (await self._gitlab.me()).id
+        me, body = (await self._gitlab.me()).id, marked(text, marker)
         try:
-            if not asked.discussion_id:
-                await self._gitlab.create_note(ref, body, internal=asked.internal)
-                return
-            thread = await self._gitlab.discussion(ref, asked.discussion_id)
-            if not any(note.author_id == me and marker_of(note.body) == marker for note in thread.notes):
+            async for note in self._notes_around(ref, asked):
+                if note.author_id == me and marker_of(note.body) == marker:
+                    return
+            if asked.discussion_id:
                 await self._gitlab.reply(ref, asked.discussion_id, body)
+            else:
+                await self._gitlab.create_note(ref, body, internal=asked.internal)
         except NotFound:
-            return  # the thread was removed
+            return
+
+    async def _notes_around(self, ref: MergeRequestRef, asked: Asked) -> AsyncIterator[Note]:
+        if not asked.discussion_id:  # an old server, which did not say
+            async for note in self._gitlab.notes(ref):
+                yield note
+            return
+        for note in (await self._gitlab.discussion(ref, asked.discussion_id)).notes:
+            yield note
 
     async def _react(self, job: ReviewJob, name: str) -> None:
         for asked in job.asked:

@@ -23,7 +23,7 @@ from bot.memory import Memories
 from bot.tables import LEASES, WORKERS
 from bot.work import Failure, FailureKind, Kind, Order, StepFailed, Work, require_current
 from bot.workers import Lease
-from engine.errors import DiffError
+from engine.errors import DiffError, StoreError
 
 SOON = 15.0
 
@@ -316,7 +316,7 @@ def test_what_fails_for_good_is_told_and_the_rest_goes_on(
         async with running(file, diary.kind) as durable:
             await asyncio.to_thread(durable.orders.store, [order(1), order(2)])
             await until(lambda: diary.failed and diary.done)
-            assert durable.orders.open("diary") == []
+            await until(lambda: not durable.orders.open("diary"))
         ((failed, failure),) = diary.failed
         assert (failed, failure.kind, diary.done) == ("diary:001", kind, [("diary:002", "done")])
         assert "secret" not in failure.text
@@ -375,6 +375,65 @@ def test_a_failed_step_fails_again_after_a_restart(file: Database) -> None:
             await until(lambda: len(told) == 2 and not durable.orders.running())
         expected = Failure(FailureKind.GITLAB, "GitLab answers 404: 404 Not found")
         assert (tries, told) == (["diary:001"], [expected, expected])
+
+    asyncio.run(main())
+
+
+def test_work_that_ends_the_process_is_given_up_and_told(
+    file: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Contract 4: poison is tried a few times, then people are told, once; other work goes on."""
+    monkeypatch.setattr("bot.durable._ATTEMPTS", 1)
+
+    async def main() -> None:
+        started: list[str] = []
+
+        async def act(work: Work) -> str:
+            started.append(work.id)
+            if work.id == "diary:001":
+                await asyncio.Event().wait()
+            return "done"
+
+        diary = Diary(act, at_once=2)
+        for tries in range(1, 3):
+            async with running(file, diary.kind) as durable:
+                await asyncio.to_thread(durable.orders.store, [order(1)])
+                await until(lambda tries=tries: len(started) == tries)
+                durable.options = DurableOptions("one", finish_seconds=0)
+        async with running(file, diary.kind) as durable:
+            await asyncio.to_thread(durable.orders.store, [order(2)])
+            await until(lambda: diary.done)
+            await until(lambda: not durable.orders.running())
+            janitor = Janitor(durable, Memories(file), keep_days=1)
+            for _ in range(2):
+                await asyncio.to_thread(janitor.round)
+                await until(lambda: diary.failed)
+        assert started == ["diary:001", "diary:001", "diary:002"]
+        ((_, failure),) = diary.failed
+        assert (failure.kind, diary.done) == (FailureKind.CRASH, [("diary:002", "done")])
+
+    asyncio.run(main())
+
+
+def test_a_database_that_is_busy_loses_nothing(file: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract 8: the lease cannot be taken, nor given back, for a moment; the work is done all the same."""
+    monkeypatch.setattr("bot.durable._DATABASE_PAUSE", 0.05)
+
+    async def main() -> None:
+        diary = Diary(leases=lambda payload: (Lease("mr:1"),))
+        async with running(file, diary.kind) as durable:
+            for name in ("take", "release"):
+                real, faults = getattr(durable.leases, name), [StoreError("database is locked")] * 2
+
+                def busy(*arguments: object, real: Any = real, faults: Any = faults) -> object:
+                    if faults:
+                        raise faults.pop()
+                    return real(*arguments)
+
+                monkeypatch.setattr(durable.leases, name, busy)
+            await asyncio.to_thread(durable.orders.store, [order(1), order(2)])
+            await until(lambda: len(diary.done) == 2)
+            await until(lambda: not leases_in(file))
 
     asyncio.run(main())
 

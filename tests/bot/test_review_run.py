@@ -19,6 +19,7 @@ from bot.fake_gitlab.state import StoredNote
 from bot.jobs import Asked, Reason, ReviewJob
 from bot.markers import MarkerKind, marker_of
 from bot.memory import Memories
+from bot.progress import progress_text
 from bot.projects import GitLabProjects
 from bot.review_run import ReviewRuns, RunOptions, RunPorts
 from bot.tables import METADATA
@@ -277,12 +278,15 @@ def test_settings_that_cannot_be_used_are_named(tmp_path: Path, toml: str, words
     asyncio.run(main())
 
 
-def test_a_failure_is_told_once_and_without_details(tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_thread", [True, False])
+def test_a_failure_is_told_once_and_without_details(tmp_path: Path, with_thread: bool) -> None:
     """Where the engine is, and what it says, is nobody's business in a thread."""
 
     async def main() -> None:
         async with bench(tmp_path) as at:
             asked = at.ask()
+            if not with_thread:
+                asked = asked.model_copy(update={"discussion_id": ""})
             work = PlainWork(at.job(asked=(asked,)).model_dump(mode="json"))
             for _ in range(2):
                 await at.runs.failed(work, Failure(FailureKind.ENGINE, "cannot reach http://10.0.0.7:8750"))
@@ -426,8 +430,6 @@ def test_a_diff_that_is_not_ready_is_waited_for(tmp_path: Path) -> None:
 
 def test_progress_has_a_bar_and_an_end_in_sight() -> None:
     """Both languages; no promise before there is a speed to go by."""
-    from bot.progress import progress_text
-
     half = Progress("a.py", 2, 4, 50, 100, 1000)
     assert progress_text(half, 60, Language.EN) == (
         "⏳ `██████████░░░░░░░░░░` Reviewing: 2 of 4 files · about 60 s left"
