@@ -55,6 +55,7 @@ class Done:
     findings: int
     tokens: int
     problem: str = ""
+    partial: bool = False  # the engine's time for it was up
 
 
 def main() -> None:
@@ -127,7 +128,15 @@ async def _review(
         said = await answer.json(content_type=None)
     seconds, tokens = time.monotonic() - started, said.get("usage", {}).get("prompt_tokens", 0)
     done.append(
-        Done(client, answer.status, seconds, len(said.get("findings", ())), tokens, said.get("type", ""))
+        Done(
+            client,
+            answer.status,
+            seconds,
+            len(said.get("findings", ())),
+            tokens,
+            said.get("type", ""),
+            bool(said.get("partial")),
+        )
     )
 
 
@@ -137,6 +146,7 @@ def _summary(done: Sequence[Done], clients: int, seconds: float) -> dict[str, An
     latencies = sorted(entry.seconds for entry in done)
     return {
         "errors": dict(Counter(entry.problem for entry in done if entry.status != 200)),
+        "cut_off_by_the_engines_time": sum(entry.partial for entry in done),
         "findings": sum(entry.findings for entry in done),
         "seconds": round(seconds, 1),
         "reviews_per_second": round(len(done) / seconds, 3),

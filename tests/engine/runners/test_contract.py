@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from minds import GemmaMind, Mind, ToyMind
@@ -13,6 +14,8 @@ from engine.prompts import LABELS
 from engine.runners import Cancellation, Runner, ScoreRequest, WriteRequest
 from engine.runners.llama import LlamaOptions, LlamaRunner
 from engine.runners.openai import OpenAIOptions, OpenAIRunner
+from engine.runners.torch_opening import TorchOptions, open_torch_directory
+from engine.runners.torch_reference import ReferenceRunner
 from engine.testing import CANNED_REPLY, FakeRunner, by_keyword
 
 
@@ -21,6 +24,8 @@ from engine.testing import CANNED_REPLY, FakeRunner, by_keyword
     params=[
         "fake",
         "openai",
+        "torch",
+        "torch-reference",
         pytest.param("llama", marks=pytest.mark.model),
         pytest.param("openai-gemma", marks=pytest.mark.model),
     ],
@@ -39,11 +44,21 @@ def _runner(kind: str, request: pytest.FixtureRequest, stack: ExitStack) -> Runn
         return FakeRunner(by_keyword({"eval(": (" security", 0.9)}), CANNED_REPLY)
     if kind == "openai":
         return _on_vllm(ToyMind(), stack)
+    if kind.startswith("torch"):
+        return _on_torch(kind, request.getfixturevalue("base_dir"))
     llama = LlamaRunner(request.getfixturevalue("gemma"), LlamaOptions(context=512))
     if kind == "llama":
         return llama
     stack.callback(llama.close)
     return _on_vllm(GemmaMind(llama), stack)
+
+
+def _on_torch(kind: str, base_dir: Path) -> Runner:
+    for module in ("torch", "transformers", "peft", "llguidance"):
+        pytest.importorskip(module)
+    if kind == "torch-reference":
+        return ReferenceRunner.load(base_dir, device="cpu")
+    return open_torch_directory(base_dir, TorchOptions("cpu", "float32", context=1024))
 
 
 def _on_vllm(mind: Mind, stack: ExitStack) -> Runner:
