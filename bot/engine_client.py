@@ -12,12 +12,12 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.engine import Answer, Question
 from engine.connecting import proxy_for
 from engine.errors import ConfigError, Unreachable
 from engine.feedback import Feedback
 from engine.lifecycle import RegisteredAdapter
 from engine.refusals import refusal_of
+from engine.wire import Answer, Question
 
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 300
@@ -32,16 +32,6 @@ class EngineAddress:
     url: str
     token: str = field(default="", repr=False)
     ca_file: Path | None = None  # None: the system's certificates
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    text: str
-    base_model: str = ""
-    adapter: str = ""
-    truncated: bool = False
-    left_out: bool = False
 
 
 class _Adapters(BaseModel):
@@ -75,19 +65,8 @@ class EngineClient:
 
     async def ask(self, question: Question) -> Answer:
         """Return the model's answer."""
-        body = {
-            "question": question.text,
-            "path": question.path,
-            "first_line": question.first_line,
-            "code": question.code,
-            "lines": question.lines,
-            "diff": question.diff,
-            "finding": question.finding,
-            "language": question.language,
-            "project": question.project,
-        }
-        found = await self._call("POST", "/v1/ask", _Answer, body=body)
-        return Answer(found.text, found.base_model, found.adapter, found.truncated, found.left_out)
+        body = question.model_dump(mode="json", exclude_defaults=True)
+        return await self._call("POST", "/v1/ask", Answer, body=body)
 
     async def record(self, feedback: Feedback) -> None:
         """Keep what somebody thinks of a finding."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.deliveries import Delivery
-from bot.engine import Answer, Question
 from bot.gitlab import MergeRequestRef
 from bot.jobs import ReviewJob
 from bot.learning import Wish
 from engine.errors import StoreError
 from engine.feedback import Feedback
 from engine.lifecycle import RegisteredAdapter
+from engine.wire import Answer, Question
 
-_REPLY = Answer("It can.", "gemma-3-270m", "team-0123456789ab")
+_REPLY = Answer(text="It can.", base_model="gemma-3-270m", adapter="team-0123456789ab")
 
 
 class FakeJobs:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from typing import Any
 
 from bot.commands import Command
-from bot.engine import Answer, Question
 from bot.errors import CommandRefused, NotFound
 from bot.gitlab import Access, Position
 from bot.handlers.findings import finding_thread
 from bot.handlers.reading import read_change, read_spot, spot_of
 from bot.registry import CommandSpec, Context
 from engine.sanitize import inline, prose
-from engine.wire import Language
+from engine.wire import Answer, Language, Question
 
 _LONGEST_QUESTION = 2000
 _LONGEST_FINDING = 4000
@@ -53,18 +53,24 @@ async def _position(context: Context) -> Position | None:
 
 
 async def _answer(text: str, position: Position | None, context: Context, finding: str = "") -> str:
-    finding = finding[:_LONGEST_FINDING]
-    question = Question(text, context.project, context.language, finding=finding)
     spot = spot_of(position)
     excerpt = await read_spot(spot, context) if spot else None
     notes: tuple[str, ...] = ()
+    shown: dict[str, Any] = {}
     if excerpt is not None:
-        question = replace(question, **asdict(excerpt))
+        shown = asdict(excerpt)
     else:
         change = await read_change(context)
-        question = replace(question, diff=change.diff)
+        shown = {"diff": change.diff}
         if change.seen < change.all:
             notes = (context.texts.seen_part.format(seen=change.seen, all=change.all),)
+    question = Question(
+        question=text,
+        project=context.project,
+        language=context.language,
+        finding=finding[:_LONGEST_FINDING],
+        **shown,
+    )
     return show_answer(await context.ports.engine.ask(question), notes, context)
 
 

@@ -93,5 +93,5 @@ def change_text(files: Iterable[FileChange]) -> ChangeText:
         if not file.diff or (parts and len(text) > room):
             continue
         parts.append(text[:room])
-        room -= len(parts[-1])
+        room -= len(parts[-1]) + 1
     return ChangeText("\n".join(parts), len(parts), count)

@@ -9,14 +9,21 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bot.engine import Question
 from bot.engine_client import EngineAddress, EngineClient
 from engine.api.problems import Problem, ProblemKind
 from engine.errors import AccessRefused, QueueFull, Unreachable
 from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
-from engine.wire import Language
+from engine.wire import Language, Question
 
-QUESTION = Question("Why?", "team/app", Language.JA, path="a.py", first_line=3, code="x = 1", lines=(3, 3))
+QUESTION = Question(
+    question="Why?",
+    project="team/app",
+    language=Language.JA,
+    path="a.py",
+    first_line=3,
+    code="x = 1",
+    lines=(3, 3),
+)
 FEEDBACK = Feedback(
     fingerprint="0" * 16, verdict=FeedbackVerdict.WRONG, project="team/app", source=FeedbackSource.MR
 )

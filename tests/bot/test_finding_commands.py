@@ -13,7 +13,6 @@ from desk import Desk, desk
 from markdown_it import MarkdownIt
 from scenes import AFTER, BEFORE
 
-from bot.engine import Answer
 from bot.fake_gitlab.shapes import Position
 from bot.fake_gitlab.state import Account, Thread
 from bot.gitlab import Access, DiffRefs, FileChange, PositionType, RangeEnd
@@ -22,6 +21,7 @@ from bot.handlers.reading import change_text, spot_of
 from bot.markers import Marker, MarkerKind, marked
 from engine.feedback import FeedbackVerdict
 from engine.lifecycle import AdapterState, RegisteredAdapter
+from engine.wire import Answer
 
 FINGERPRINT = "0123456789abcdef"
 MESSAGE = "**minor · bug** Mutable default."
@@ -147,7 +147,7 @@ def test_a_question_is_about_the_lines_of_its_thread() -> None:
         assert answer.startswith("It can.")
         assert "gemma-3-270m" in answer
         (question,) = stage.engine.questions
-        assert question.text == "Can this\nbe `null`?"
+        assert question.question == "Can this\nbe `null`?"
         assert (question.path, question.lines) == ("src/app.py", (6, 6))
         lines = question.code.split("\n")
         assert lines[6 - question.first_line] == "added = True"
@@ -188,7 +188,7 @@ def test_explaining_takes_the_finding_along() -> None:
         (question,) = stage.engine.questions
         assert question.finding == MESSAGE
         assert question.lines == (6, 6)
-        assert question.text
+        assert question.question
 
     run(test)
 
@@ -197,7 +197,7 @@ def test_describing_changes_nothing() -> None:
     """Title and summary are proposed in a note; the merge request stays as it is."""
 
     async def test(stage: Desk) -> None:
-        stage.engine.reply = Answer("Add a flag\n\nIt adds a flag.", truncated=True, left_out=True)
+        stage.engine.reply = Answer(text="Add a flag\n\nIt adds a flag.", truncated=True, left_out=True)
         answer = await stage.say("/describe")
         assert "Proposed title" in answer
         assert "cut off" in answer
@@ -223,7 +223,7 @@ def test_an_answer_of_the_model_does_nothing(text: str) -> None:
     """What the model writes is shown and never acts."""
 
     async def test(stage: Desk) -> None:
-        stage.engine.reply = Answer(text)
+        stage.engine.reply = Answer(text=text)
         answer = await stage.say("/ask why?")
         assert answer
         assert not stage.scene.fake.world.actions
