@@ -26,6 +26,7 @@ EXTRAS = {
     "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
     "serve": ("aiohttp", "prometheus-client"),
     "store": ("sqlalchemy", "alembic", "filelock"),
+    "bot": ("dbos", "python-gitlab", "aiohttp"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),
 }
