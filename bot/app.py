@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,8 @@ from bot.durable import Durable, DurableOptions
 from bot.engine_client import EngineAddress, EngineClient
 from bot.errand_queue import order_for, orders_for
 from bot.errands import Errand
-from bot.gitlab import GitLab
+from bot.events import Event
+from bot.gitlab import GitLab, User
 from bot.gitlab_client import PythonGitLab
 from bot.gitlab_connection import ConnectionOptions
 from bot.handlers.catalogue import COMMANDS
@@ -83,7 +85,7 @@ def secrets_of(settings: BotSettings) -> Secrets:
 async def running(settings: BotSettings) -> AsyncIterator[Bot]:
     """Run the bot while inside; it listens to nobody yet."""
     secrets, options = secrets_of(settings), gitlab_options(settings)
-    read_access(settings.access, COMMANDS)  # before anything is started
+    registry = Registry(COMMANDS, read_access(settings.access, COMMANDS))
     async with AsyncExitStack() as stack:
         stack.enter_context(only_one(settings.worker, settings.data_dir.expanduser()))
         given = settings.database_url.get_secret_value() if settings.database_url else None
@@ -93,23 +95,30 @@ async def running(settings: BotSettings) -> AsyncIterator[Bot]:
         stack.push_async_callback(gitlab.close)
         address = await stack.enter_async_context(_engine(settings))
         client = await stack.enter_async_context(EngineClient(address))
-        yield await _wired(stack, settings, secrets, database, gitlab, address, client)
+        me = await patiently(gitlab.me, settings.retry_seconds)
+        outside = _Outside(settings, secrets, database, gitlab, address, client, me, registry)
+        yield await _wired(stack, outside)
 
 
-async def _wired(
-    stack: AsyncExitStack,
-    settings: BotSettings,
-    secrets: Secrets,
-    database: Database,
-    gitlab: GitLab,
-    address: EngineAddress,
-    client: EngineClient,
-) -> Bot:
-    me = await patiently(gitlab.me, settings.retry_seconds)
-    registry = Registry(COMMANDS, read_access(settings.access, COMMANDS))
-    ignored = frozenset(name.lower() for name in settings.ignored_users)
-    rules = Rules(Identity(me.id, me.username), registry.grammar, ignored)
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What the bot's own parts are put between."""
+
+    settings: BotSettings
+    secrets: Secrets
+    database: Database
+    gitlab: GitLab
+    address: EngineAddress
+    client: EngineClient
+    me: User
+    registry: Registry
+
+
+async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
+    """Make the parts, and start those that run."""
+    settings, gitlab, database = outside.settings, outside.gitlab, outside.database
     projects, memories, metrics = GitLabProjects(gitlab), Memories(database), Metrics()
+    rules = _rules(outside)
 
     async def saw(errand: Errand) -> None:
         await poller.saw(errand.project_id)
@@ -117,24 +126,16 @@ async def _wired(
     async def store(errands: Sequence[Errand]) -> object:
         return await inbox.submit([order_for(errand) for errand in errands])
 
-    ports = Ports(gitlab, ReviewQueue(lambda: durable.orders), client, projects, me)
-    reviewer = EngineReviewer(address.url, _http_options(address))
-    runs = ReviewRuns(
-        RunPorts(gitlab, projects, reviewer, memories),
-        RunOptions(settings.review_seconds, settings.commit_status),
+    ports = Ports(gitlab, ReviewQueue(lambda: durable.orders), outside.client, projects, outside.me)
+    kinds = (
+        errand_kind(ports, outside.registry, saw),
+        review_kind(_review_runs(outside, projects, memories), settings.reviews),
     )
-    durable = Durable(
-        database,
-        (errand_kind(ports, registry, saw), review_kind(runs, settings.reviews)),
-        DurableOptions(settings.worker, settings.silent_seconds, settings.retry_seconds),
-        metrics.ended,
-    )
+    options = DurableOptions(settings.worker, settings.silent_seconds, settings.retry_seconds)
+    durable = Durable(database, kinds, options, metrics.ended)
     inbox = Inbox(lambda orders: durable.orders.store(orders), lambda delivery: orders_for(delivery, rules))
     poller = Poller(gitlab, rules, projects, StoredWatermarks(database), store, settings.poll_projects)
     janitor = Janitor(durable, memories, settings.keep_days)
-    receiver = Receiver(
-        inbox, secrets, lambda event: decide(event, rules).ignored, settings.max_body_mib * 2**20
-    )
     await durable.start()
     stack.push_async_callback(durable.stop)
     await stack.enter_async_context(inbox)
@@ -145,8 +146,25 @@ async def _wired(
         "token": watch_token(gitlab, metrics.token_expires),
     }
     await stack.enter_async_context(_running(loops))
-    _log.info("bot.running", user=me.username, worker=settings.worker, engine=address.url)
+    _log.info("bot.running", user=outside.me.username, worker=settings.worker, engine=outside.address.url)
+    ignored = partial(_ignored, rules)
+    receiver = Receiver(inbox, outside.secrets, ignored, settings.max_body_mib * 2**20)
     return Bot(make_app(receiver.receive, durable, metrics), durable, inbox, metrics)
+
+
+def _rules(outside: _Outside) -> Rules:
+    ignored = frozenset(name.lower() for name in outside.settings.ignored_users)
+    return Rules(Identity(outside.me.id, outside.me.username), outside.registry.grammar, ignored)
+
+
+def _ignored(rules: Rules, event: Event) -> str:
+    return decide(event, rules).ignored
+
+
+def _review_runs(outside: _Outside, projects: GitLabProjects, memories: Memories) -> ReviewRuns:
+    reviewer = EngineReviewer(outside.address.url, _http_options(outside.address))
+    ports = RunPorts(outside.gitlab, projects, reviewer, memories)
+    return ReviewRuns(ports, RunOptions(outside.settings.review_seconds, outside.settings.commit_status))
 
 
 @asynccontextmanager

@@ -288,10 +288,13 @@ class _Work:
 
 
 class _ToStructlog(logging.Handler):
-    """Passes on what DBOS logs, without the texts of errors: these may quote what is under review."""
+    """Passes on what DBOS logs, without the texts of errors: these may quote what is under review.
+
+    To DBOS work that was superseded is an error. What is one to us is logged here.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        _log.log(record.levelno, "dbos", place=f"{record.module}:{record.lineno}")
+        _log.warning("dbos", level_there=record.levelname, place=f"{record.module}:{record.lineno}")
 
 
 def _log_through_structlog() -> None:

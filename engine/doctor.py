@@ -42,6 +42,7 @@ EXTRAS = {
     "store": ("sqlalchemy", "alembic", "filelock"),
     "gpu": ("torch", "transformers", "peft", "bitsandbytes", "llguidance", "tokenizers"),
     "openai": ("filelock", "tokenizers"),
+    "bot": ("dbos", "python-gitlab", "aiohttp"),
     "train": ("torch", "transformers", "peft", "trl", "datasets"),
     "unsloth": ("unsloth",),
 }
