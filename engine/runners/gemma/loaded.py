@@ -25,7 +25,7 @@ from engine.runners.gemma.weights import GemmaWeights, LoraRoom, load_weights, r
 from engine.runners.gemma.writing import Wanted, Written, write_replies
 from engine.runners.grammars import Grammars
 
-_REMEMBERED_TEXTS = 65_536
+_REMEMBERED_TEXTS = 2048  # more than a group of chunks has; the next review has others
 _END_OF_TURN = "<end_of_turn>"
 
 
