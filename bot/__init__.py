@@ -1,1 +1,1 @@
-"""The merge request bot: GitLab events in, discussions out. Not in this version yet."""
+"""The merge request bot: GitLab events in, discussions out."""

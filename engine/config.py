@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +22,14 @@ from engine.wire import Language
 CONFIG_NAME = ".tenken.toml"
 _MAX_BYTES = 65_536
 _MAX_GUIDELINES = 8_000
+
+
+class AutoReview(StrEnum):
+    """When a merge request is reviewed though nobody asked."""
+
+    OPEN = "open"
+    READY = "ready"  # a draft is none any more
+    PUSH = "push"
 
 
 class ProjectConfig(BaseModel):
@@ -36,6 +45,9 @@ class ProjectConfig(BaseModel):
     severity: Severity = Field(default=Severity.INFO, description="Leave out findings below.")
     max_findings: int = Field(default=50, ge=1, le=1000, description="Keep the most certain ones.")
     fail_on: Severity | None = Field(default=None, description="Exit with 1 from this severity upwards.")
+    auto_review: tuple[AutoReview, ...] = Field(
+        default=(), description="Review merge requests unasked: on open, ready, push."
+    )
 
 
 def repository_root(folder: Path) -> Path:

@@ -67,7 +67,7 @@ class Outline:
 
     def enclosing(self, first: int, last: int) -> Span | None:
         """Return the innermost function that holds the lines `first` to `last`, or None."""
-        parser = _parser(self._language)
+        parser = parser_for(self._language)
         if parser is None:
             return by_indentation(self._lines, first, last)
         if self._tree is None:
@@ -125,7 +125,7 @@ def _span(node: Node) -> Span:
 
 
 @cache
-def _parser(language: str) -> Parser | None:
+def parser_for(language: str) -> Parser | None:
     """Return the parser for `language`, or None if there is no grammar for it or the extra is missing."""
     if language not in _GRAMMARS:
         return None

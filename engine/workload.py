@@ -99,15 +99,18 @@ def _file_work(
     language = language_of(file.new_path) or "text"
     chunks = chunk_file(file, language, count_tokens, CHUNK_TOKENS, source)
     too_long = tuple(line.new_number or 0 for line in left_out(file, chunks))
-    work = FileWork(file.new_path, _ordinals(file), too_long)
+    work = FileWork(file.new_path, ordinals_of(file), too_long)
     work.pieces = tuple(
         Piece(chunk, review_prompt(chunk, context), work) for chunk in chunks if chunk.commentable
     )
     return work
 
 
-def _ordinals(file: FileDiff) -> dict[int, int]:
-    """Count over the added lines alone: how many context lines a diff shows is a matter of its settings."""
+def ordinals_of(file: FileDiff) -> dict[int, int]:
+    """Return for each added line how many like it the file's diff has before it; see `fingerprint`.
+
+    Only added lines count: how many context lines a diff shows is a matter of its settings.
+    """
     seen: Counter[str] = Counter()
     ordinals = {}
     for line in (line for hunk in file.hunks for line in hunk.lines):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
@@ -29,14 +30,15 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks], indent=2, ensure_ascii=False))
     else:
-        _show(checks)
+        show(checks)
     return ExitCode.ENGINE if any(check.health is Health.PROBLEM for check in checks) else ExitCode.OK
 
 
 COMMAND = Command("doctor", "Say what is installed and what to do about what is missing.", add_arguments, run)
 
 
-def _show(checks: list[Check]) -> None:
+def show(checks: Sequence[Check]) -> None:
+    """Print checks for people to read."""
     console = Console(highlight=False, soft_wrap=True)
     width = max(len(check.name) for check in checks)
     for check in checks:

@@ -25,7 +25,7 @@ from engine.wire import Language, Review
 
 ICONS = {Severity.CRITICAL: "🔴", Severity.MAJOR: "🟠", Severity.MINOR: "🟡", Severity.INFO: "🔵"}
 
-_SIGNS = {RowKind.REMOVED: "-", RowKind.ADDED: "+"}
+SIGNS = {RowKind.REMOVED: "-", RowKind.ADDED: "+"}
 
 
 def render(review: Review, line_at: LineLookup = no_lines) -> str:
@@ -36,9 +36,27 @@ def render(review: Review, line_at: LineLookup = no_lines) -> str:
         blocks.append(_table(review))
     for finding in review.findings:
         blocks.extend(_finding(finding, review.language, line_at))
-    blocks.extend(_skipped(review))
+    blocks.extend(coverage_details(review))
     blocks.append(f"---\n\n{inline(origin_line(review))}")
     return "\n\n".join(blocks) + "\n"
+
+
+def coverage_details(review: Review, most: int | None = None) -> Iterator[str]:
+    """Yield a block to unfold that lists what was not reviewed and why, if there is such.
+
+    Of more than `most` files the rest is counted.
+    """
+    texts = TEXTS[review.language]
+    rows = list[str]()
+    for reason, files in skipped_by_reason(review).items():
+        for file in files:
+            detail = f" ({inline(file.detail)})" if file.detail else ""
+            rows.append(f"- {code_span(file.path)}: {texts.skip_reason[reason]}{detail}")
+    if rows:
+        shown = rows if most is None or len(rows) <= most else rows[:most]
+        left = len(rows) - len(shown)
+        body = "\n".join([*shown, *([f"- {texts.more_files(left)}"] if left else [])])
+        yield f"<details><summary>{texts.files_skipped(len(rows))}</summary>\n\n{body}\n\n</details>"
 
 
 def _table(review: Review) -> str:
@@ -66,16 +84,4 @@ def _place(finding: Finding) -> str:
 
 def _diff(finding: Finding, line_at: LineLookup) -> str:
     rows = excerpt(finding, line_at)
-    return fence("\n".join(f"{_SIGNS.get(row.kind, ' ')}{row.text}" for row in rows), "diff")
-
-
-def _skipped(review: Review) -> Iterator[str]:
-    texts = TEXTS[review.language]
-    rows = []
-    for reason, files in skipped_by_reason(review).items():
-        for file in files:
-            detail = f" ({inline(file.detail)})" if file.detail else ""
-            rows.append(f"- {code_span(file.path)}: {texts.skip_reason[reason]}{detail}")
-    if rows:
-        body = "\n".join(rows)
-        yield f"<details><summary>{texts.files_skipped(len(rows))}</summary>\n\n{body}\n\n</details>"
+    return fence("\n".join(f"{SIGNS.get(row.kind, ' ')}{row.text}" for row in rows), "diff")

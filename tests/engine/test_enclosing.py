@@ -66,10 +66,10 @@ def test_without_grammars_layout_decides(monkeypatch: pytest.MonkeyPatch) -> Non
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    enclosing._parser.cache_clear()
+    enclosing.parser_for.cache_clear()
     source, number, span = CASES["java"]
     assert Outline(source.split("\n"), "java").enclosing(number, number) == span
-    enclosing._parser.cache_clear()
+    enclosing.parser_for.cache_clear()
 
 
 def test_control_flow_is_not_taken_for_a_function() -> None:
@@ -86,5 +86,5 @@ def test_grammars_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     sockets: Callable[..., None] = refused
     monkeypatch.setattr(socket, "socket", sockets)
-    enclosing._parser.cache_clear()
-    assert all(enclosing._parser(language) for language in CASES if language != "kotlin")
+    enclosing.parser_for.cache_clear()
+    assert all(enclosing.parser_for(language) for language in CASES if language != "kotlin")

@@ -20,7 +20,7 @@ HEAVY = {
 LIGHT = (
     *("engine.wire", "engine.findings", "engine.diffs", "engine.parsing", "engine.errors", "engine.config"),
     *("engine.replies", "engine.scores", "engine.review", "engine.adapters", "engine.__main__"),
-    *("engine.client", "engine.batching", "engine.tokens", "engine.api.problems"),
+    *("engine.client", "engine.batching", "engine.tokens", "engine.api.problems", "bot.cli.explain_event"),
 )
 
 

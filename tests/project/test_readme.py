@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from bot.handlers.catalogue import COMMANDS
+from bot.registry import CommandSpec
+from bot.settings import BotSettings
 from engine.api.problems import ProblemKind
 from engine.config import ProjectConfig
 from engine.exits import ExitCode
 from engine.settings import EngineSettings
-from engine.wire import SkipReason
+from engine.wire import Language, SkipReason
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -20,6 +24,12 @@ README = (ROOT / "README.md").read_text("utf-8")
 def test_every_machine_setting_is_documented(name: str) -> None:
     """A setting nobody can read about does not exist."""
     assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("name", [f"BOT_{name.upper()}" for name in BotSettings.model_fields])
+def test_every_setting_of_the_bot_is_documented(name: str) -> None:
+    """It has a row of its own, with its default."""
+    assert f"| `{name}` |" in README
 
 
 @pytest.mark.parametrize("key", ProjectConfig.model_fields)
@@ -49,7 +59,21 @@ def test_every_engine_module_is_on_the_map() -> None:
             assert f"  {path.name}/  " in README, path.name
 
 
+def test_every_module_of_the_bot_is_on_the_map() -> None:
+    """Small ones share a line with the one they belong to."""
+    for path in sorted((ROOT / "bot").glob("*.py")):
+        if path.name != "__init__.py":
+            assert re.search(rf"[ (]{re.escape(path.name)}[ ,)]", README), path.name
+
+
 @pytest.mark.parametrize("reason", list(SkipReason))
 def test_every_skip_reason_is_documented(reason: SkipReason) -> None:
     """Whoever reads a report can look up why a file was left out."""
     assert f"`{reason.value}`" in README
+
+
+@pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)
+def test_every_command_is_documented(spec: CommandSpec) -> None:
+    """In the words of /help, with the role that it needs unless settings say otherwise."""
+    usage = spec.usage.replace("|", r"\|")
+    assert f"| `{usage}` | {spec.about[Language.EN]} | {spec.access.name.title()} |" in README

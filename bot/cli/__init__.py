@@ -1,0 +1,1 @@
+"""The subcommands of `tenken-bot`, one module each."""

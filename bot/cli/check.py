@@ -1,0 +1,48 @@
+"""`tenken-bot check`: say whether the bot would work with its settings, and what to do where not."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from dataclasses import asdict
+
+from bot.settings import BotSettings, load_settings
+from engine.cli.doctor import show
+from engine.doctor import Check, Health
+from engine.exits import ExitCode
+
+
+def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand and its options."""
+    parser = subcommands.add_parser(
+        "check",
+        help="look at settings, GitLab, token, clock, engine and hooks",
+        description="Looks at everything the bot needs, and says what to do about what is wrong. A problem "
+        "makes the exit code 3.",
+    )
+    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Print all checks."""
+    checks = asyncio.run(_checks(load_settings()))
+    if arguments.json:
+        print(json.dumps([asdict(check) for check in checks], indent=2, ensure_ascii=False))
+    else:
+        show(checks)
+    return ExitCode.ENGINE if any(check.health is Health.PROBLEM for check in checks) else ExitCode.OK
+
+
+async def _checks(settings: BotSettings) -> list[Check]:
+    from bot.app import gitlab_options, secrets_of
+    from bot.checks import examine
+    from bot.gitlab_client import PythonGitLab
+
+    secrets_of(settings)
+    gitlab = PythonGitLab.connect(gitlab_options(settings))
+    try:
+        return [check async for check in examine(settings, gitlab)]
+    finally:
+        await gitlab.close()

@@ -1,0 +1,62 @@
+"""`tenken-bot serve`: listen for webhooks and do what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+
+import structlog
+
+from bot.settings import BotSettings, load_settings
+from engine.errors import InputError
+from engine.exits import ExitCode
+from engine.logs import log_json
+
+PORT = 8760
+_log = structlog.get_logger()
+
+
+def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand and its options."""
+    parser = subcommands.add_parser(
+        "serve",
+        help="listen for webhooks and review",
+        description="Runs the bot until SIGTERM or Ctrl-C. Its settings are the variables BOT_...; webhooks "
+        "go to POST /webhook. TLS is for the proxy in front of it.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 if not given")
+    parser.add_argument("--port", type=int, default=PORT, help=f"{PORT} if not given; 0 takes a free one")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Serve until told to stop; what runs then goes on after the next start."""
+    settings = load_settings()
+    log_json()
+    try:
+        asyncio.run(_serve(settings, arguments.host, arguments.port))
+    except OSError as error:
+        where = f"{arguments.host}:{arguments.port}"
+        raise InputError(f"cannot listen on {where}: {error.strerror or error}") from error
+    return ExitCode.OK
+
+
+async def _serve(settings: BotSettings, host: str, port: int) -> None:
+    from aiohttp import web
+
+    from bot.app import running
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings) as bot:
+        runner = web.AppRunner(bot.app, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            print(f"tenken-bot: listening on http://{host}:{runner.addresses[0][1]}", flush=True)
+            await stop.wait()
+            _log.info("bot.stopping")
+        finally:
+            await runner.cleanup()

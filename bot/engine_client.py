@@ -1,0 +1,162 @@
+"""Questions, feedback and adapters by way of the engine's API; see `bot.engine`. Reviews: `bot.reviewer`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bot.engine import Answer, Question
+from engine.errors import ConfigError, Unreachable
+from engine.feedback import Feedback
+from engine.lifecycle import RegisteredAdapter
+from engine.refusals import refusal_of
+
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 300
+_MOST_BYTES = 4 * 2**20
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAddress:
+    """Where an engine is, and how to reach it."""
+
+    url: str
+    token: str = field(default="", repr=False)
+    ca_file: Path | None = None  # None: the system's certificates
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text: str
+    base_model: str = ""
+    adapter: str = ""
+    truncated: bool = False
+    left_out: bool = False
+
+
+class _Adapters(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    adapters: tuple[RegisteredAdapter, ...]
+
+
+class EngineClient:
+    """Asks an engine. Used as a context: it keeps its connections until the end."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        self._address = address
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+        headers = {"Accept": "application/json, application/problem+json"}
+        if self._address.token:
+            headers["Authorization"] = f"Bearer {self._address.token}"
+        connector = aiohttp.TCPConnector(ssl=_tls(self._address.ca_file))
+        self._session = aiohttp.ClientSession(
+            timeout=timeout, headers=headers, connector=connector, trust_env=True
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def ask(self, question: Question) -> Answer:
+        """Return the model's answer."""
+        body = {
+            "question": question.text,
+            "path": question.path,
+            "first_line": question.first_line,
+            "code": question.code,
+            "lines": question.lines,
+            "diff": question.diff,
+            "finding": question.finding,
+            "language": question.language,
+            "project": question.project,
+        }
+        found = await self._call("POST", "/v1/ask", _Answer, body=body)
+        return Answer(found.text, found.base_model, found.adapter, found.truncated, found.left_out)
+
+    async def record(self, feedback: Feedback) -> None:
+        """Keep what somebody thinks of a finding."""
+        await self._call("POST", "/v1/feedback", Feedback, body=feedback.model_dump(mode="json"))
+
+    async def adapters(self, project: str) -> tuple[RegisteredAdapter, ...]:
+        """Return the adapters of a project, the newest first."""
+        found = await self._call("GET", "/v1/adapters", _Adapters, query={"project": project})
+        return found.adapters
+
+    async def is_ready(self) -> bool:
+        """Tell whether the engine takes reviews on; raises EngineError where none answers."""
+        status, _, _ = await self._send("GET", "/readyz", None, None)
+        return status == 200
+
+    async def require_access(self) -> None:
+        """Raise AccessRefused unless the engine takes our token."""
+        status, headers, data = await self._send("GET", "/v1/reviews/none", None, None)
+        if status in (401, 403):
+            raise refusal_of(status, headers, data).error
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        model: type[_Model],
+        *,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+    ) -> _Model:
+        status, headers, data = await self._send(method, path, body, query)
+        if status >= 300:
+            raise refusal_of(status, headers, data).error
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            raise Unreachable(f"the engine answers {path} as this version does not understand") from error
+
+    async def _send(
+        self, method: str, path: str, body: object, query: Mapping[str, str] | None
+    ) -> tuple[int, Message, bytes]:
+        if self._session is None:
+            raise Unreachable("the bot is stopping")
+        url = self._address.url.rstrip("/") + path
+        options: dict[str, Any] = {"json": body} if body is not None else {}
+        try:
+            async with self._session.request(
+                method, url, params=query, allow_redirects=False, **options
+            ) as answer:
+                data = await answer.content.read(_MOST_BYTES + 1)
+                if len(data) > _MOST_BYTES:
+                    raise Unreachable(f"the engine answers {path} with more than {_MOST_BYTES} bytes")
+                return answer.status, _message(answer.headers), data
+        except TimeoutError as error:
+            raise Unreachable(f"{self._address.url} does not answer in time") from error
+        except aiohttp.ClientError as error:
+            raise Unreachable(f"cannot reach {self._address.url}: {type(error).__name__}") from error
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(f"BOT_ENGINE_CA_FILE: {ca_file}: {error}") from error
+
+
+def _message(headers: Mapping[str, str]) -> Message:
+    message = Message()
+    for name, value in headers.items():
+        message[name] = value
+    return message

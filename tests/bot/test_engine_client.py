@@ -1,0 +1,125 @@
+"""Questions, feedback and adapters over the engine's API, and what is made of its refusals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from bot.engine import Question
+from bot.engine_client import EngineAddress, EngineClient
+from engine.api.problems import Problem, ProblemKind
+from engine.errors import AccessRefused, QueueFull, Unreachable
+from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
+from engine.wire import Language
+
+QUESTION = Question("Why?", "team/app", Language.JA, path="a.py", first_line=3, code="x = 1", lines=(3, 3))
+FEEDBACK = Feedback(
+    fingerprint="0" * 16, verdict=FeedbackVerdict.WRONG, project="team/app", source=FeedbackSource.MR
+)
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+@asynccontextmanager
+async def engine(handler: Handler, token: str = "secret") -> AsyncIterator[EngineClient]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with EngineClient(EngineAddress(f"http://127.0.0.1:{runner.addresses[0][1]}", token)) as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+def problem(kind: ProblemKind, **headers: str) -> web.Response:
+    body = Problem(kind).body("en").model_dump_json()
+    return web.Response(
+        text=body, status=kind.status, headers=headers, content_type="application/problem+json"
+    )
+
+
+def test_a_question_is_sent_whole() -> None:
+    """Lines, code and language arrive with the token; what a newer engine says besides is ignored."""
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.path, request.headers["Authorization"], await request.json()))
+        return web.json_response({"text": "So.", "base_model": "gemma", "adapter": "a", "left_out": True})
+
+    async def main() -> None:
+        async with engine(handler) as client:
+            answer = await client.ask(QUESTION)
+            assert (answer.text, answer.base_model, answer.adapter) == ("So.", "gemma", "a")
+
+    asyncio.run(main())
+    ((path, token, body),) = seen
+    assert (path, token) == ("/v1/ask", "Bearer secret")
+    assert (body["question"], body["lines"], body["language"], body["first_line"]) == (
+        "Why?",
+        [3, 3],
+        "ja",
+        3,
+    )
+
+
+def test_feedback_is_sent_whole() -> None:
+    """What comes back is what was sent."""
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(await request.json())
+        return web.json_response(seen[-1])
+
+    async def main() -> None:
+        async with engine(handler) as client:
+            await client.record(FEEDBACK)
+
+    asyncio.run(main())
+    assert Feedback.model_validate(seen[0]) == FEEDBACK
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (ProblemKind.UNAUTHENTICATED, AccessRefused),
+        (ProblemKind.QUEUE_FULL, QueueFull),
+        (ProblemKind.NOT_READY, Unreachable),
+    ],
+)
+def test_a_refusal_is_the_error_it_would_be_in_process(kind: ProblemKind, error: type[Exception]) -> None:
+    """So that work waits for what may pass, and not for the rest."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return problem(kind, **{"Retry-After": "7"})
+
+    async def main() -> None:
+        async with engine(handler) as client:
+            with pytest.raises(error):
+                await client.adapters("team/app")
+
+    asyncio.run(main())
+
+
+def test_what_is_no_engine() -> None:
+    """A page of something else, or nothing at all, is an engine that is not there."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text="<html>welcome</html>", content_type="text/html")
+
+    async def main() -> None:
+        async with engine(handler) as client:
+            with pytest.raises(Unreachable):
+                await client.adapters("team/app")
+        async with EngineClient(EngineAddress("http://127.0.0.1:9")) as client:
+            with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
+                await client.ask(QUESTION)
+        with pytest.raises(Unreachable):
+            await client.ask(QUESTION)
+
+    asyncio.run(main())
