@@ -69,7 +69,7 @@ _ENGLISH = DatasetTexts(
         "largest_author_share": "share of the author with most findings",
     },
     suspicions="Words to look at",
-    suspicions_about="One author alone remarks on code with these, always the same, as in planted data.",
+    suspicions_about="One author remarks on code with these, always the same, as in planted data.",
     no_suspicions="None.",
     word="word",
     outcome="what is said",

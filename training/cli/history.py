@@ -82,7 +82,7 @@ def _add(
     def work(arguments: argparse.Namespace) -> int:
         from training.history.settings import load_history_settings
 
-        _show(run(arguments, load_history_settings(arguments.settings)), arguments.out)
+        show(run(arguments, load_history_settings(arguments.settings)), arguments.out)
         return 0
 
     parser = subcommands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}. {more}")
@@ -161,7 +161,7 @@ def _token(file: Path | None) -> tuple[Any, bool]:
     raise InputError(f"no token: set {TOKEN_VARIABLE}, or name a file with --token-file")
 
 
-def _show(manifest: StageManifest, out: Path) -> None:
+def show(manifest: StageManifest, out: Path) -> None:
     """Print what a stage did."""
     for name, value in manifest.counts.items():
         if name == "samples" and isinstance(value, Mapping):
