@@ -16,7 +16,7 @@ from bot.fake_gitlab.shapes import Position
 from bot.fake_gitlab.state import StoredNote, Thread
 from training.history.collect import collect
 from training.history.connection import Access, Server
-from training.history.project import Project
+from training.history.project import Project, find_project
 from training.history.records import Record
 from training.history.settings import CollectSettings
 from training.history.stages import RECORDS, Broken, StageManifest, read_records
@@ -91,7 +91,8 @@ class World:
 
     def open_project(self, settings: CollectSettings = CollectSettings()) -> Project:  # noqa: B008 - frozen
         """Return the project as it is read."""
-        return Project(self.server(), self.project.path, settings)
+        server = self.server()
+        return Project(server, find_project(server, self.project.path), settings)
 
     def collect(self, out: Path, *, again: bool = False, **settings: object) -> StageManifest:
         """Run the stage."""

@@ -247,6 +247,56 @@ def test_a_folder_is_of_one_project(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "holds the history of team/shop" in capsys.readouterr().err
 
 
+def test_a_jobs_token_takes_diffs_from_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may read neither the project, versions nor roles; a commit that is not there gives no hunk."""
+    clone = tmp_path / "clone"
+    with world() as w:
+        mr = w.open_mr()
+        w.say(mr, "A list as default is shared.", "shop/cart.py", new_line=3)
+        shas = _commit(clone, BASE, CHANGED)
+        known = mr.version.refs
+        w.push(mr, {**CHANGED, "shop/cart.py": CHANGED["shop/cart.py"].replace("rows=[]", "rows=()")})
+        w.say(mr, "And this?", "shop/cart.py", new_line=4)
+        for note, (base, head) in zip(mr.notes, (shas, ("f" * 40, "e" * 40)), strict=True):
+            assert note.position is not None
+            note.position |= {"base_sha": base, "head_sha": head}
+        assert known.head_sha != shas[1]
+        for path in ("/versions", "/members/", f"/projects/{w.project.id}$", "team%2Fshop", "/wikis"):
+            w.fake.fail(FaultKind.CONFLICT, path=path, times=99)
+        for name, value in (
+            ("CI_JOB_TOKEN", w.fake.bot.token), ("CI_PROJECT_ID", str(w.project.id)),
+            ("CI_PROJECT_PATH", "team/shop"), ("CI_DEFAULT_BRANCH", "main"),
+        ):  # fmt: skip
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("TENKEN_GITLAB_TOKEN", raising=False)
+        command = ["collect", "--url", w.fake.url, "--project", "team/shop", "--out", str(tmp_path / "out")]
+        assert main([*command, "--clone", str(clone)]) == 0
+    first, second = (record for record in collected(tmp_path / "out") if isinstance(record, Remark))
+    assert "+def total(rows=[]):" in first.hunk.split("\n")
+    assert (first.author.role, second.hunk) == (None, "")
+
+
+def _commit(folder: Path, *trees: dict[str, str]) -> tuple[str, ...]:
+    """Make a repository with a commit for each tree."""
+    folder.mkdir()
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+
+    def git(*arguments: str) -> str:
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "-q")
+    shas = []
+    for tree in trees:
+        for path, text in tree.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_text(text)
+        git("add", "-A")
+        git("commit", "-qm", "x")
+        shas.append(git("rev-parse", "HEAD"))
+    return tuple(shas)
+
+
 def test_a_token_is_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """It has two places, neither of them the command line; no token at all is exit code 2."""
     for name in ("TENKEN_GITLAB_TOKEN", "CI_JOB_TOKEN"):

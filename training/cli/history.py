@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError
 
 if TYPE_CHECKING:
+    from training.history.project import About
     from training.history.settings import HistorySettings
     from training.history.stages import StageManifest
 
@@ -34,6 +35,12 @@ def register(subcommands: Subcommands[argparse.ArgumentParser]) -> None:
     collect.add_argument("--project", required=True, metavar="ID|PATH", help="e.g. group/app")
     collect.add_argument("--token-file", type=Path, metavar="FILE")
     collect.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust, PEM")
+    collect.add_argument(
+        "--clone",
+        type=Path,
+        metavar="DIR",
+        help="take diffs from this clone: a CI job's token may not read them",
+    )
     collect.add_argument("--again", action="store_true", help="read everything anew")
     redact = _add(
         subcommands,
@@ -93,10 +100,12 @@ def _add(
 
 
 def _collect(arguments: argparse.Namespace, settings: HistorySettings) -> StageManifest:
+    from engine.git import Git
     from training.cli.bars import counter
     from training.history.collect import collect
     from training.history.connection import Access, Server
-    from training.history.project import Project
+    from training.history.diff_sources import CloneDiffs
+    from training.history.project import Project, find_project
 
     token, is_job = _token(arguments.token_file)
     access = Access(
@@ -106,11 +115,26 @@ def _collect(arguments: argparse.Namespace, settings: HistorySettings) -> StageM
         arguments.ca_file,
         requests_per_second=settings.collect.requests_per_second,
     )
-    project = Project(Server(access), arguments.project, settings.collect)
+    server = Server(access)
+    about = (_job_project(arguments.project) if is_job else None) or find_project(server, arguments.project)
+    diffs = CloneDiffs(server, Git(arguments.clone)) if arguments.clone else None
+    project = Project(server, about, settings.collect, diffs, lenient=is_job)
     with counter("merge requests") as step:
         return collect(
             project, arguments.out, settings.collect, again=arguments.again, step=lambda number: step()
         )
+
+
+def _job_project(project: str) -> About | None:
+    """Return what a CI job knows of its own project, which its token may not ask for; None for another."""
+    from training.history.project import About
+
+    number, path = os.environ.get("CI_PROJECT_ID", ""), os.environ.get("CI_PROJECT_PATH", "")
+    if not number.isdecimal() or project not in (number, path):
+        return None
+    return About(
+        int(number), path, os.environ.get("CI_PROJECT_URL", ""), os.environ.get("CI_DEFAULT_BRANCH", "")
+    )
 
 
 def _redact(arguments: argparse.Namespace, settings: HistorySettings) -> StageManifest:

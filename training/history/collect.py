@@ -70,7 +70,7 @@ def collect(
 
     With `again` everything is read anew.
     """
-    stage = Stage("collect", out, (), settings, {"project": project.path})
+    stage = Stage("collect", out, (), settings, {"project": project.about.path})
     stage.start()
     state = _load_state(out, project)
     if again:
@@ -189,11 +189,11 @@ def _parts(out: Path) -> Iterator[Path]:
 def _load_state(out: Path, project: Project) -> State:
     path = out / STATE
     if not path.exists():
-        return State(project=project.path, project_id=project.id)
+        return State(project=project.about.path, project_id=project.about.id)
     try:
         state = State.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise DataError(f"{path}: not the state of a collection; remove the folder to begin anew") from error
-    if state.project_id != project.id:
-        raise InputError(f"{out} holds the history of {state.project}, not of {project.path}")
+    if state.project_id != project.about.id:
+        raise InputError(f"{out} holds the history of {state.project}, not of {project.about.path}")
     return state

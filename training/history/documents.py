@@ -116,7 +116,7 @@ def _fresh(
 
 def _files(project: Project, on_error: OnError) -> Iterator[File]:
     """Yield the default branch's files; an empty repository has none."""
-    if not project.branch:
+    if not project.about.branch:
         return
     try:
         yield from project.files()
@@ -131,7 +131,7 @@ def _pages(project: Project, on_error: OnError) -> Iterator[Document]:
             if text.strip() and slug:
                 yield Document(
                     id=f"wiki-{slug}",
-                    url=f"{project.url}/-/wikis/{slug}" if project.url else "",
+                    url=f"{project.about.url}/-/wikis/{slug}" if project.about.url else "",
                     author=_PROJECT,
                     created=_NO_TIME,
                     source=DocumentSource.WIKI,
@@ -169,4 +169,4 @@ def _source(project: Project, file: File, text: str) -> SourceFile:
 
 
 def _blob_url(project: Project, file: File) -> str:
-    return f"{project.url}/-/blob/{project.branch}/{file.path}" if project.url else ""
+    return f"{project.about.url}/-/blob/{project.about.branch}/{file.path}" if project.about.url else ""

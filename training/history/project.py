@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from training.errors import GitLabRefused
 from training.history.connection import Json, Server, project_path
-from training.history.reading import Note, moment, read_diffs, read_mark, read_note, read_person, read_version
+from training.history.diff_sources import ApiDiffs, DiffSource
+from training.history.reading import Note, moment, read_mark, read_note, read_person
 from training.history.records import MergeRequestRecord, Person
 from training.history.settings import CollectSettings
 from training.history.threads import Talk, Thread, wanted_versions
@@ -28,17 +29,46 @@ class File:
     blob: str
 
 
-class Project:
-    """Asks for what is needed, roles once for each person. Raises GitLabRefused, or GitLabUnavailable."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which project it is."""
 
-    def __init__(self, server: Server, project: str, settings: CollectSettings) -> None:
-        self._server, self._settings = server, settings
-        found = server.get(project_path(project))
-        self.id = int(found["id"])
-        self.path = str(found["path_with_namespace"])
-        self.url = str(found.get("web_url") or "")
-        self.branch = str(found.get("default_branch") or "")
-        self._at = project_path(str(self.id))
+    id: int
+    path: str
+    url: str = ""
+    branch: str = ""  # the default one; "" in an empty repository
+
+
+def find_project(server: Server, project: str) -> About:
+    """Return the project with this id or path."""
+    found = server.get(project_path(project))
+    return About(
+        id=int(found["id"]),
+        path=str(found["path_with_namespace"]),
+        url=str(found.get("web_url") or ""),
+        branch=str(found.get("default_branch") or ""),
+    )
+
+
+class Project:
+    """Asks for what is needed, roles once for each person. Raises GitLabRefused, or GitLabUnavailable.
+
+    With `lenient` a refusal of roles is no refusal of the token: a CI job's token may read little.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        about: About,
+        settings: CollectSettings,
+        diffs: DiffSource | None = None,
+        *,
+        lenient: bool = False,
+    ) -> None:
+        self._server, self._settings, self._lenient = server, settings, lenient
+        self._diffs = diffs or ApiDiffs(server)
+        self.about = about
+        self._at = project_path(str(about.id))
         self._roles: dict[int, int | None] = {}
 
     def merge_requests(self, after: datetime | None) -> Iterator[Json]:
@@ -56,11 +86,8 @@ class Project:
             thread for each in self._server.rows(f"{at}/discussions") if (thread := self._thread(each))
         ]
         placed = any(thread.first.position for thread in threads)
-        versions = [read_version(each) for each in self._server.rows(f"{at}/versions")] if placed else []
-        diffs = {
-            version.id: read_diffs(self._server.get(f"{at}/versions/{version.id}").get("diffs") or [])
-            for version in wanted_versions(threads, versions)
-        }
+        versions = self._diffs.versions(at, row, threads) if placed else []
+        diffs = {version.id: self._diffs.files(at, version) for version in wanted_versions(threads, versions)}
         reactions = {
             thread.first.id: self._reactions(at, thread.first.id)
             for thread in threads
@@ -75,7 +102,7 @@ class Project:
     def files(self) -> Iterator[File]:
         """Yield the files of the default branch."""
         rows = self._server.rows(
-            f"{self._at}/repository/tree", ref=self.branch, recursive="true", pagination="keyset"
+            f"{self._at}/repository/tree", ref=self.about.branch, recursive="true", pagination="keyset"
         )
         for row in rows:
             if row.get("type") == "blob":
@@ -84,7 +111,7 @@ class Project:
     def text(self, path: str) -> str | None:
         """Return a file's text; None if it is too large or no text."""
         at = f"{self._at}/repository/files/{quote(path, safe='')}/raw"
-        return self._server.text(at, self._settings.file_bytes, ref=self.branch)
+        return self._server.text(at, self._settings.file_bytes, ref=self.about.branch)
 
     def _merge_request(self, row: Json) -> MergeRequestRecord:
         return MergeRequestRecord(
@@ -115,7 +142,7 @@ class Project:
         try:
             return int(self._server.get(f"{self._at}/members/all/{number}")["access_level"])
         except GitLabRefused as error:
-            if error.is_about_the_token:
+            if error.is_about_the_token and not self._lenient:
                 raise
             return 0 if error.status == HTTPStatus.NOT_FOUND else None
 
