@@ -181,6 +181,33 @@ def test_an_item_of_a_strange_shape_is_listed(tmp_path: Path) -> None:
     assert "merge request 2" in (tmp_path / ERRORS).read_text()
 
 
+def test_what_is_gone_is_not_asked_for_again(tmp_path: Path) -> None:
+    """A merge request that was deleted meanwhile is listed once; a failed one is in the list once."""
+    with world() as w:
+        for _ in range(2):
+            w.say(w.open_mr(), "Shared default.", "shop/cart.py", new_line=3)
+        w.fake.fail(FaultKind.CONFLICT, path="merge_requests/2/discussions$", times=2)
+        w.collect(tmp_path)
+        w.say(w.project.merge_requests[2], "More.")
+        w.collect(tmp_path)
+        assert json.loads((tmp_path / STATE).read_text())["failed"] == []
+        w.fake.fail(FaultKind.CONFLICT, path="merge_requests/2/discussions$")
+        w.collect(tmp_path, again=True)
+        del w.project.merge_requests[2]
+        assert w.collect(tmp_path).counts["errors"] == 1
+        assert w.collect(tmp_path).counts["errors"] == 0
+
+
+def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """Nor is one that is no text; both are left out."""
+    with world() as w:
+        big = {**BASE, "shop/big.py": "x = 1\n" * 100_000, "shop/odd.py": b"\xff\xfe"}
+        w.fake.world.commit(w.project, "main", big)
+        w.collect(tmp_path, file_bytes=1000)
+    found = [record.path for record in collected(tmp_path) if isinstance(record, SourceFile)]
+    assert found == ["shop/cart.py", "shop/prices.py"]
+
+
 def test_a_server_that_is_gone_leaves_what_was_read(tmp_path: Path) -> None:
     """The run ends with an error and without a manifest; the next one goes on behind what was read."""
     with world() as w:

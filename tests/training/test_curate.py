@@ -44,6 +44,9 @@ KEPT = {
     "a Japanese remark": remark("ここは None の可能性があるので確認が必要です。"),
     "unknown role": remark(author=UNKNOWN),
     "the bot's own finding": remark("short", author=BOT, mark=MARK),
+    "a question about code": remark("How about `scheduledOnce`?"),
+    "a short question with a word": remark("Why is this synchronized?"),
+    "code alone": remark("`{}` -> `%s` in all"),
     "an apology with a point": remark("Sorry, but this list is shared between all calls."),
 }
 

@@ -37,13 +37,15 @@ INNOCENT = (
     '"d41d8cd98f00b204e9800998ecf8427e"',
     '"abcdefghijklmnopqrstuvwxyz"',
     "version 10.0.0.1 of 127.0.0.1",
+    "see rfc7540#section-8.1.2.5",
+    '"defaultUseHttp2PingOnNoActiveStreams"',
     "call 2026-03-01 or 1234567890123",
     "def total(rows): return 0",
 )
 PEOPLE = {
     "mail": ("ask mia.example@shop.co.jp today", "ask [mail] today"),
     "telephone": ("call +81 3-1234-5678 or 03-1234-5678", "call [phone] or [phone]"),
-    "address": ("from 203.0.113.9", "from [ip]"),
+    "address": ("from 93.184.216.34, 203.0.113.9", "from [ip], 203.0.113.9"),
     "card": ("card 4111 1111 1111 1111", "card 4111 1111 1111 1111"),
     "another card": ("card 4012 8888 8888 1881", "card [card]"),
     "name": ("as Mia Example said", "as [person] said"),

@@ -44,56 +44,14 @@ _CHATTER_JA = re.compile(_longest_first(_PHRASES_JA))
 _CALLED = re.compile(r":[a-z0-9_+-]+:|@\S+|\w*さん")
 _QUESTION = re.compile(r"[?？]\s*$")
 _WORD = re.compile(r"[^\W\d_\u3040-\u9fff]{2,}|[\u3040-\u9fff]")
-_EMPTY_WORDS = frozenset(
-    [
-        "what",
-        "why",
-        "how",
-        "who",
-        "where",
-        "when",
-        "which",
-        "is",
-        "it",
-        "this",
-        "that",
-        "the",
-        "for",
-        "to",
-        "of",
-        "and",
-        "or",
-        "in",
-        "on",
-        "we",
-        "you",
-        "are",
-        "was",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "should",
-        "would",
-        "not",
-        "need",
-        "needed",
-        "here",
-        "there",
-        "any",
-        "reason",
-        "about",
-        "meant",
-        "mean",
-        "be",
-        "so",
-        "really",
-        "sure",
-        "still",
-        "an",
-    ]
-)
+_EMPTY = """
+what why how who where when which is it this that these those the for to of and or in on we you are was
+were do does did can could should would will not need needs needed necessary required here there any
+reason purpose point about meant mean be been so really sure still an as at by with your our they them
+change changed changes correct right intended intentional used use happen happens happening sense make
+makes thing code line now also only back doing don doesn didn isn just understand
+"""
+_EMPTY_WORDS = frozenset(_EMPTY.split())
 _COMMAND = re.compile(r"\s*(?:/[a-z_]+|@[\w.-]+\s+(?:review|ask|explain|help|describe|retrain))\b")
 _ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier|all)\b"
@@ -101,28 +59,31 @@ _ORDERS = re.compile(
     r"|\byou are now\b|\bsystem prompt\b|(?:これまで|以前|上記)の(?:指示|命令)を?.{0,8}無視",
     re.I | re.S,
 )
-_FEW, _FEW_JA = 3, 12
+_FEW_JA = 12
 
 
 def is_chatter(body: str) -> bool:
     """Tell whether a note only thanks, agrees or reports; emoji and names say nothing either."""
-    if any(suggestions_of(body)):
+    words = _words(body)
+    if _is_about_code(body, words):
         return False
-    text = "".join(
-        char for char in _words(body) if unicodedata.category(char) not in ("So", "Sk", "Cn", "Mn")
-    )
+    text = "".join(char for char in words if unicodedata.category(char) not in ("So", "Sk", "Cn", "Mn"))
     left = _CHATTER_JA.sub(" ", _CHATTER.sub(" ", _CALLED.sub(" ", text)))
-    return not _WORD.search(left) and not re.search(r"`|\d", left)
+    return not _WORD.search(left) and not re.search(r"\d", left)
 
 
 def is_empty_question(body: str) -> bool:
-    """Tell whether a note asks with hardly a word that is about something."""
+    """Tell whether a note asks without a word that is about something."""
     text = _words(body)
-    if not _QUESTION.search(text) or any(suggestions_of(body)):
+    if not _QUESTION.search(text) or _is_about_code(body, text) or re.search(r"\d", text):
         return False
     words = [word.lower() for word in _WORD.findall(text)]
-    telling = [word for word in words if word not in _EMPTY_WORDS and word.isascii()]
-    return len(telling) < _FEW and sum(not word.isascii() for word in words) < _FEW_JA
+    telling = any(word not in _EMPTY_WORDS and word.isascii() for word in words)
+    return not telling and sum(not word.isascii() for word in words) < _FEW_JA
+
+
+def _is_about_code(body: str, words: str) -> bool:
+    return "`" in words or any(suggestions_of(body))
 
 
 def is_command(body: str) -> bool:

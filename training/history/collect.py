@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from engine.errors import DataError, InputError
 from training.errors import GitLabRefused
 from training.history.connection import Json
-from training.history.documents import write_documents, write_sources
+from training.history.documents import list_files, write_documents, write_sources
 from training.history.project import Project
 from training.history.records import RECORD, MergeRequestRecord, Record
 from training.history.settings import CollectSettings
@@ -44,6 +45,11 @@ class State(BaseModel):
     watermark: AwareDatetime | None = None
     failed: list[int] = Field(default_factory=list)
     salt: str = Field(default_factory=lambda: secrets.token_hex(16), description="Of the pseudonyms.")
+
+    def fail(self, iid: int) -> None:
+        """Note a merge request that the next run is to try again."""
+        if iid not in self.failed:
+            self.failed.append(iid)
 
 
 @dataclass(slots=True)
@@ -77,8 +83,9 @@ def collect(
         state.watermark = None
     errors = Errors()
     _collect_merge_requests(project, out, state, settings, errors, again=again, step=step)
-    write_documents(project, out / _DOCUMENTS, errors.add)
-    write_sources(project, out / _SOURCES, settings.sources, errors.add)
+    files = list_files(project, errors.add)
+    write_documents(project, files, out / _DOCUMENTS, errors.add)
+    write_sources(project, files, out / _SOURCES, settings.sources, errors.add)
     with JsonlWriter(out / ERRORS) as writer:
         for row in errors.rows:
             writer.write(row)
@@ -142,13 +149,15 @@ def _collect_one(
         if error.is_about_the_token:
             raise
         errors.add(f"merge request {iid}", error)
-        state.failed.append(iid)
+        if error.status != HTTPStatus.NOT_FOUND:
+            state.fail(iid)
     # What a server of another version sends may lack anything: such an item is listed, the others go on.
     except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         errors.add(f"merge request {iid}", error)
-        state.failed.append(iid)
+        state.fail(iid)
     else:
         _write_one(merge_request_file(out, iid), records)
+        state.failed = [failed for failed in state.failed if failed != iid]
 
 
 def _write_one(path: Path, records: list[Record]) -> None:

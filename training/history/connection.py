@@ -24,6 +24,7 @@ from training.errors import GitLabRefused, GitLabUnavailable
 PAGE = 100
 Json = dict[str, Any]
 _LIMITED_PAUSE, _FAILED_PAUSE, _LONGEST_PAUSE = 5.0, 1.0, 300.0
+_PART = 65536
 _PLACES = ("page", "page_token", "cursor", "id_after")
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 
@@ -101,6 +102,8 @@ class Server:
             if since is not None:
                 asked["updated_after"] = since.isoformat()
             rows = self._list(path, self._ask(path, asked))
+            if any(key not in row for row in rows for key in ("id", "iid", "updated_at")):
+                raise GitLabUnavailable(f"{path}: GitLab sends rows that this version does not understand")
             for row in rows:
                 if (key := (row["id"], row["updated_at"])) not in seen:
                     seen.add(key)
@@ -113,22 +116,36 @@ class Server:
 
     def text(self, path: str, limit: int, **query: Any) -> str | None:
         """Return a file's text, None if it is larger than `limit` bytes or no UTF-8."""
-        data = self._ask(path, query).content
+        data = bytearray()
+        with self._ask(path, query, streamed=True) as response:
+            for part in response.iter_content(_PART):
+                data += part
+                if len(data) > limit:
+                    return None
         try:
-            return None if len(data) > limit else data.decode("utf-8")
+            return data.decode("utf-8")
         except UnicodeDecodeError:
             return None
 
-    def _ask(self, path: str, query: Json) -> requests.Response:
+    def _ask(self, path: str, query: Json, *, streamed: bool = False) -> requests.Response:
         for attempt in range(1, self._access.attempts + 1):
             self._pace()
             try:
                 return self._client.http_request(
-                    "get", path, query_data=query, obey_rate_limit=False, retry_transient_errors=False
+                    "get",
+                    path,
+                    query_data=query,
+                    streamed=streamed,
+                    obey_rate_limit=False,
+                    retry_transient_errors=False,
                 )
             except _Limited as limit:
                 reason = "it limits the rate of requests"
                 pause = _LIMITED_PAUSE * 2 ** (attempt - 1) if limit.seconds is None else limit.seconds
+            except requests.exceptions.SSLError as error:
+                raise GitLabUnavailable(
+                    f"cannot trust {self._access.url}; --ca-file names whom to trust: {error}"
+                ) from error
             except requests.RequestException as error:
                 reason, pause = type(error).__name__, _FAILED_PAUSE * 2 ** (attempt - 1)
             except GitlabError as error:

@@ -39,9 +39,18 @@ def is_source(path: str) -> bool:
     return language_of(path) is not None and skip_by_name(path) is None
 
 
-def write_documents(project: Project, path: Path, on_error: OnError) -> None:
-    """Write the wiki's pages and the rules of the default branch."""
-    rules = (file for file in _files(project, on_error) if is_rules(file.path))
+def list_files(project: Project, on_error: OnError) -> list[File]:
+    """Return the default branch's files; an empty repository has none."""
+    try:
+        return list(project.files()) if project.about.branch else []
+    except GitLabRefused as error:
+        on_error("files of the default branch", error)
+        return []
+
+
+def write_documents(project: Project, files: Iterable[File], path: Path, on_error: OnError) -> None:
+    """Write the wiki's pages, and the rules among the files."""
+    rules = (file for file in files if is_rules(file.path))
     with JsonlWriter(path) as writer, _Known(path) as known:
         for page in _pages(project, on_error):
             writer.write(page.model_dump(mode="json"))
@@ -49,11 +58,11 @@ def write_documents(project: Project, path: Path, on_error: OnError) -> None:
             writer.write(record.model_dump(mode="json"))
 
 
-def write_sources(project: Project, path: Path, limit: int, on_error: OnError) -> None:
+def write_sources(project: Project, files: Iterable[File], path: Path, limit: int, on_error: OnError) -> None:
     """Write at most `limit` source files, in the order of the tree."""
-    files = (file for file in _files(project, on_error) if is_source(file.path)) if limit else iter(())
+    code = (file for file in files if is_source(file.path))
     with JsonlWriter(path) as writer, _Known(path) as known:
-        for record in islice(_fresh(project, files, known, _source, on_error), limit):
+        for record in islice(_fresh(project, code, known, _source, on_error), limit):
             writer.write(record.model_dump(mode="json"))
 
 
@@ -112,16 +121,6 @@ def _fresh(
                 continue
             record = make(project, file, text)
         yield record
-
-
-def _files(project: Project, on_error: OnError) -> Iterator[File]:
-    """Yield the default branch's files; an empty repository has none."""
-    if not project.about.branch:
-        return
-    try:
-        yield from project.files()
-    except GitLabRefused as error:
-        on_error("files of the default branch", error)
 
 
 def _pages(project: Project, on_error: OnError) -> Iterator[Document]:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import pairwise
 
 from engine.secrets import may_hold_secret, secret_pattern
 
@@ -24,12 +25,16 @@ _INNOCENT = re.compile(
     r"|redacted|\s|^[a-z_.]+$|^[A-Z_.]+$|^(?:[a-z]+[-_.])+[a-z]+$|^https?:|^/",
     re.I,
 )
+_RESTLESS = 0.46
 _MAIL = re.compile(r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
 _PHONE = re.compile(
     r"(?<![\w.+-])(?:\+\d{1,3}[ -]?\(?\d{1,4}\)?(?:[ -]?\d{2,4}){2,4}|0\d{1,3}-\d{2,4}-\d{4})(?![\w.-])"
 )
-_IP = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])")
-_PRIVATE_IP = re.compile(r"(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|255|22[4-9]|23\d)\.")
+_IP = re.compile(r"(?<![\w.-])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.-])")
+_NOBODYS_IP = re.compile(
+    r"(?:1\.2\.3|8\.8\.[48]|192\.0\.2|198\.51\.100|203\.0\.113"  # of examples
+    r"|0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|255|22[4-9]|23\d)\."
+)
 _CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w.-])")
 _HOME = re.compile(r"(?P<head>(?:/home/|/Users/|\\Users\\))(?P<value>[A-Za-z][\w.-]{1,40})(?=[/\\])")
 _SIGNED = re.compile(
@@ -90,7 +95,7 @@ class Redactor:
         # Digests in hexadecimal have 4 bits a character at most and are rarely secret.
         kinds = (str.isdigit, str.islower, str.isupper)
         mixed = all(any(kind(character) for character in value) for kind in kinds)
-        if not mixed or entropy(value) < self._entropy:
+        if not mixed or entropy(value) < self._entropy or _changes(value) < _RESTLESS:
             return found.group()
         counts["secret: random literal"] += 1
         return f"{found['quote']}{SECRET}{found['quote']}"
@@ -141,6 +146,14 @@ def entropy(text: str) -> float:
     return -sum(share * math.log2(share) for share in shares)
 
 
+def _changes(text: str) -> float:
+    """Return how often the kind of character changes, of all times it could: seldom in long names."""
+    kinds = [
+        "a" if char.islower() else "A" if char.isupper() else "1" if char.isdigit() else "-" for char in text
+    ]
+    return sum(one != other for one, other in pairwise(kinds)) / max(len(text) - 1, 1)
+
+
 def _card(found: re.Match[str], counts: Counter[str]) -> str:
     digits = [int(character) for character in found.group() if character.isdigit()]
     doubled = [
@@ -153,7 +166,7 @@ def _card(found: re.Match[str], counts: Counter[str]) -> str:
 
 
 def _address(found: re.Match[str], counts: Counter[str]) -> str:
-    if _PRIVATE_IP.match(found.group()):
+    if _NOBODYS_IP.match(found.group()):
         return found.group()
     counts["address"] += 1
     return ADDRESS

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from training.errors import GitLabRefused
+from training.errors import GitLabRefused, GitLabUnavailable
 from training.history.connection import Json, Server, project_path
 from training.history.diff_sources import ApiDiffs, DiffSource
 from training.history.reading import Note, moment, read_mark, read_note, read_person
@@ -42,6 +42,8 @@ class About:
 def find_project(server: Server, project: str) -> About:
     """Return the project with this id or path."""
     found = server.get(project_path(project))
+    if "id" not in found or "path_with_namespace" not in found:
+        raise GitLabUnavailable(f"GitLab sends a project that this version does not understand: {project}")
     return About(
         id=int(found["id"]),
         path=str(found["path_with_namespace"]),
