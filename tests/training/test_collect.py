@@ -208,12 +208,25 @@ def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     assert found == ["shop/cart.py", "shop/prices.py"]
 
 
-def test_a_server_that_is_gone_leaves_what_was_read(tmp_path: Path) -> None:
-    """The run ends with an error and without a manifest; the next one goes on behind what was read."""
+def test_a_merge_request_that_breaks_the_server_is_passed_over(tmp_path: Path) -> None:
+    """However often it is asked for; the others are read, and the next run tries it again."""
     with world() as w:
         for _ in range(4):
             w.say(w.open_mr(), "Shared default.", "shop/cart.py", new_line=3)
-        w.fake.fail(FaultKind.BAD_GATEWAY, path="merge_requests/3/discussions$", times=6)
+        w.fake.fail(FaultKind.BAD_GATEWAY, path="merge_requests/2/discussions$", times=6)
+        assert w.collect(tmp_path).counts["errors"] == 1
+        assert "502" in (tmp_path / ERRORS).read_text()
+        assert {record.mr for record in collected(tmp_path) if isinstance(record, Remark)} == {1, 3, 4}
+        w.collect(tmp_path)
+    assert {record.mr for record in collected(tmp_path) if isinstance(record, Remark)} == {1, 2, 3, 4}
+
+
+def test_a_server_that_is_gone_leaves_what_was_read(tmp_path: Path) -> None:
+    """The run ends with an error and without a manifest; the next one reads what is missing alone."""
+    with world() as w:
+        for _ in range(7):
+            w.say(w.open_mr(), "Shared default.", "shop/cart.py", new_line=3)
+        w.fake.fail(FaultKind.BAD_GATEWAY, path="merge_requests/[3-9]/discussions$", times=18)
         with pytest.raises(GitLabUnavailable, match="502"):
             w.collect(tmp_path)
         assert not (tmp_path / MANIFEST).exists()
@@ -221,8 +234,8 @@ def test_a_server_that_is_gone_leaves_what_was_read(tmp_path: Path) -> None:
         w.fake.requests.clear()
         w.collect(tmp_path)
         read = [each.path.split("/")[-2] for each in w.fake.requests if each.path.endswith("/discussions")]
-    assert read == ["3", "4"]
-    assert len([record for record in collected(tmp_path) if isinstance(record, Remark)]) == 4
+    assert read == ["3", "4", "5", "6", "7"]
+    assert len([record for record in collected(tmp_path) if isinstance(record, Remark)]) == 7
 
 
 def test_a_killed_run_is_resumed(tmp_path: Path) -> None:

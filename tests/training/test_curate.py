@@ -46,6 +46,8 @@ KEPT = {
     "the bot's own finding": remark("short", author=BOT, mark=MARK),
     "a question about code": remark("How about `scheduledOnce`?"),
     "a short question with a word": remark("Why is this synchronized?"),
+    "a suggestion alone": remark("```suggestion\nx = 1\n```"),
+    "an emoji of several": remark("Why not \U0001f469\u200d\U0001f4bb for the author?"),
     "code alone": remark("`{}` -> `%s` in all"),
     "an apology with a point": remark("Sorry, but this list is shared between all calls."),
 }
@@ -88,17 +90,31 @@ def test_chatter_is_found_in_linear_time() -> None:
     assert not is_chatter("looks good to me " * 5000 + "except the loop")
 
 
+def test_two_remarks_on_one_line_are_two(tmp_path: Path) -> None:
+    """However much code they share."""
+    hunk = "@@ -0,0 +1,40 @@\n" + "\n".join(f"+name_{n} = {n}" for n in range(40))
+    first, second = remark(hunk=hunk), remark("Rename it to what it holds.", id="note-2", hunk=hunk)
+    run(tmp_path, [first, second], similarity=0.5)
+    assert kept(tmp_path) == ["note-1", "note-2"]
+
+
 def test_duplicates_are_told_from_repetitions(tmp_path: Path) -> None:
     """The same on the same code is once; nearly the same is once; the same on other code is kept so often."""
-    other = [HUNK.replace("rows", f"name{n}").replace("import os", f"import mod{n}\n") for n in range(4)]
-    hunks = [text.replace("\n\n", "\n") for text in other]
-    records = [
-        remark(),
-        remark(id="note-2"),
-        remark("A list as default is shared between calls!", id="note-3"),
-        *(remark(id=f"note-{n + 10}", hunk=hunk) for n, hunk in enumerate(hunks)),
+    hunks = [
+        HUNK.replace("rows", f"name{n}").replace("import os", " ".join(f"w{n}_{m}" for m in range(40)))
+        for n in range(4)
     ]
-    manifest = run(tmp_path, records, repeats=3, similarity=0.8)
+    said = (
+        "A list as default is shared by all calls, so the rows of one caller show up in those of the next: "
+        "take None as default and make the list inside, as the other functions of this module do already"
+    )
+    records = [
+        remark(f"{said}."),
+        remark(f"{said}.", id="note-2"),
+        remark(f"{said}!", id="note-3"),
+        *(remark(f"{said}.", id=f"note-{n + 10}", hunk=hunk) for n, hunk in enumerate(hunks)),
+    ]
+    manifest = run(tmp_path, records, repeats=3, similarity=0.85)
     assert manifest.counts["dropped"] == {"duplicate": 1, "similar": 1, "repeated": 2}
     assert kept(tmp_path) == ["note-1", "note-10", "note-11"]
 

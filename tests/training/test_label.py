@@ -158,6 +158,21 @@ def test_remarks_on_one_hunk_are_one_item(tmp_path: Path) -> None:
     assert item.findings[0].to_json()["author"] == REVIEWER.username
 
 
+def test_a_suggestion_alone_says_what_to_write(tmp_path: Path) -> None:
+    """One that is too long to be said teaches nothing to a writer, and is left out."""
+    long = f"def total(rows=None):  # {'x' * 200}"
+    first, second = (
+        remark(f"```suggestion\n{text}\n```", id=f"note-{n}", mr=n)
+        for n, text in enumerate(["def total(rows=None):", long])
+    )
+    run(tmp_path, [first, second])
+    (item,) = items(tmp_path)
+    (finding,) = item.findings
+    assert finding.message == "Write `def total(rows=None):` instead."
+    assert finding.suggestion == "def total(rows=None):"
+    assert finding.to_json()["message_source"] == "suggestion"
+
+
 LONG = "@@ -0,0 +1,100 @@\n" + "\n".join(f"+row_{n} = {n}" for n in range(1, 101))
 
 

@@ -6,7 +6,6 @@ import re
 import unicodedata
 
 from engine.prompts import defuse
-from engine.sanitize import plain
 from training.history.outcomes import suggestions_of, without_suggestions
 
 _PHRASES = """
@@ -56,9 +55,12 @@ _COMMAND = re.compile(r"\s*(?:/[a-z_]+|@[\w.-]+\s+(?:review|ask|explain|help|des
 _ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier|all)\b"
     r".{0,30}\b(?:instructions?|prompts?|rules?)\b"
-    r"|\byou are now\b|\bsystem prompt\b|(?:これまで|以前|上記)の(?:指示|命令)を?.{0,8}無視",
+    r"|\byou are now (?:an?|the|in|acting|no longer)\b|\bsystem prompt\b"
+    r"|(?:これまで|以前|上記)の(?:指示|命令)を?.{0,8}無視",
     re.I | re.S,
 )
+# What nobody types: zero-width spaces, direction marks, tags. A joiner makes emoji, a mark begins a file.
+_INVISIBLE = re.compile("[\u200b\u200c\u202a-\u202e\u2060-\u2069\U000e0000-\U000e007f]|(?<!^)\ufeff")
 _FEW_JA = 12
 
 
@@ -93,7 +95,7 @@ def is_command(body: str) -> bool:
 
 def is_planted(text: str) -> bool:
     """Tell whether a text holds what only an attack on a model would: control tokens, hidden text, orders."""
-    return defuse(text) != text or plain(text) != text.replace("\r\n", "\n") or bool(_ORDERS.search(text))
+    return defuse(text) != text or bool(_INVISIBLE.search(text) or _ORDERS.search(text))
 
 
 def _words(body: str) -> str:

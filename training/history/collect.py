@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import DataError, InputError
-from training.errors import GitLabRefused
+from training.errors import GitLabRefused, GitLabUnavailable
 from training.history.connection import Json
 from training.history.documents import list_files, write_documents, write_sources
 from training.history.project import Project
@@ -30,6 +30,7 @@ from training.jsonl import JsonlWriter, read_lines, replaced
 STATE, ERRORS = "state.json", "errors.jsonl"
 _MRS, _DOCUMENTS, _SOURCES = "merge_requests", "documents.jsonl", "sources.jsonl"
 _A_FOLDER = 1000
+_SILENT = 3
 
 Step = Callable[[int], None]
 """Called after each merge request with its number."""
@@ -45,11 +46,6 @@ class State(BaseModel):
     watermark: AwareDatetime | None = None
     failed: list[int] = Field(default_factory=list)
     salt: str = Field(default_factory=lambda: secrets.token_hex(16), description="Of the pseudonyms.")
-
-    def fail(self, iid: int) -> None:
-        """Note a merge request that the next run is to try again."""
-        if iid not in self.failed:
-            self.failed.append(iid)
 
 
 @dataclass(slots=True)
@@ -82,7 +78,7 @@ def collect(
     if again:
         state.watermark = None
     errors = Errors()
-    _collect_merge_requests(project, out, state, settings, errors, again=again, step=step)
+    _MergeRequests(project, out, settings, state, errors, again=again).read(step)
     files = list_files(project, errors.add)
     write_documents(project, files, out / _DOCUMENTS, errors.add)
     write_sources(project, files, out / _SOURCES, settings.sources, errors.add)
@@ -115,49 +111,61 @@ def load_salt(folder: Path) -> str:
         raise DataError(f"{folder / STATE}: {error.errors()[0]['msg']}") from error
 
 
-def _collect_merge_requests(
-    project: Project,
-    out: Path,
-    state: State,
-    settings: CollectSettings,
-    errors: Errors,
-    *,
-    again: bool,
-    step: Step,
-) -> None:
-    for iid in tuple(state.failed):
-        state.failed.remove(iid)
-        _collect_one(project, out, {"iid": iid}, state, settings, errors)
-    for row in project.merge_requests(state.watermark):
-        if again or not _is_known(out, row):
-            _collect_one(project, out, row, state, settings, errors)
-        state.watermark = datetime.fromisoformat(str(row["updated_at"]))
-        write_json(out / STATE, state.model_dump(mode="json"))
-        step(int(row["iid"]))
-    write_json(out / STATE, state.model_dump(mode="json"))
+@dataclass(slots=True)
+class _MergeRequests:
+    """Reads merge requests one after the other; what one of them lacks does not stop the others."""
 
+    project: Project
+    out: Path
+    settings: CollectSettings
+    state: State
+    errors: Errors
+    again: bool
+    silent: int = 0  # merge requests in a row that GitLab had no answer about
 
-def _collect_one(
-    project: Project, out: Path, row: Json, state: State, settings: CollectSettings, errors: Errors
-) -> None:
-    iid = int(row["iid"])
-    try:
-        whole = row if "updated_at" in row else project.merge_request(iid)
-        talk = project.talk(whole)
-        records: list[Record] = [talk.mr, *remarks(talk), *quiet_hunks(talk, settings.quiet_hunks)]
-    except GitLabRefused as error:
-        if error.is_about_the_token:
-            raise
-        errors.add(f"merge request {iid}", error)
-        if error.status != HTTPStatus.NOT_FOUND:
-            state.fail(iid)
-    # What a server of another version sends may lack anything: such an item is listed, the others go on.
-    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
-        errors.add(f"merge request {iid}", error)
-        state.fail(iid)
-    else:
-        _write_one(merge_request_file(out, iid), records)
-        state.failed = [failed for failed in state.failed if failed != iid]
+    def read(self, step: Step) -> None:
+        """Read what failed in the last run, then what has changed since."""
+        for iid in tuple(self.state.failed):
+            self._read_one(iid, lambda iid=iid: self.project.merge_request(iid))  # type: ignore[misc]
+            self._save()
+        for row in self.project.merge_requests(self.state.watermark):
+            iid = int(row["iid"])
+            if self.again or not _is_known(self.out, row):
+                self._read_one(iid, lambda row=row: row)  # type: ignore[misc]
+            self.state.watermark = datetime.fromisoformat(str(row["updated_at"]))
+            self._save()
+            step(iid)
+        self._save()
+
+    def _read_one(self, iid: int, find: Callable[[], Json]) -> None:
+        self.state.failed = [failed for failed in self.state.failed if failed != iid]
+        try:
+            talk = self.project.talk(find())
+            quiet = quiet_hunks(talk, self.settings.quiet_hunks)
+            _write_one(merge_request_file(self.out, iid), [talk.mr, *remarks(talk), *quiet])
+            self.silent = 0
+        except GitLabRefused as error:
+            if error.is_about_the_token:
+                raise
+            self._failed(iid, error, again=error.status != HTTPStatus.NOT_FOUND)
+        except GitLabUnavailable as error:
+            self._failed(iid, error)
+            self.silent += 1
+            # One that breaks the server is passed over; a server that is gone ends the run.
+            if self.silent >= _SILENT:
+                self._save()
+                raise
+        # What a server of another version sends may lack anything.
+        except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
+            self._failed(iid, error)
+
+    def _failed(self, iid: int, error: Exception, *, again: bool = True) -> None:
+        self.errors.add(f"merge request {iid}", error)
+        if again:
+            self.state.failed.append(iid)
+
+    def _save(self) -> None:
+        write_json(self.out / STATE, self.state.model_dump(mode="json"))
 
 
 def _write_one(path: Path, records: list[Record]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.parsing import parse_fragment
 from training.history.chatter import is_chatter, is_command, is_empty_question, is_planted
-from training.history.outcomes import without_suggestions
+from training.history.outcomes import suggestions_of, without_suggestions
 from training.history.records import Quiet, Record, Remark
 from training.history.settings import CurateSettings
 from training.history.similar import Similar, exact_key
@@ -99,7 +99,7 @@ class _FirstPass:
         )
 
     def _among_others(self, remark: Remark) -> Reason | None:
-        words, text = exact_key(remark.body.lower()), f"{remark.body}\n{remark.hunk}"
+        words, text = exact_key(remark.body.lower()), f"{remark.body}\n{_code_at(remark)}"
         if self._seen.is_exact(text):
             return Reason.DUPLICATE
         if self._seen.find(text) is not None:
@@ -143,6 +143,13 @@ class _Report:
             self.samples[name].append(" ".join(text.split())[:_SAMPLE])
 
 
+def _code_at(remark: Remark) -> str:
+    """Return the line of a remark with its neighbours: whole hunks would drown what is said."""
+    rows = parse_fragment(remark.hunk, old_path="a", new_path="a").hunks[0].lines
+    place = next(place for place, row in enumerate(rows) if row.new_number == remark.line)
+    return "\n".join(row.text for row in rows[max(0, place - 1) : place + 2])
+
+
 def _wrong_author(remark: Remark, settings: CurateSettings) -> Reason | None:
     if remark.author.bot:
         return Reason.BOT
@@ -172,6 +179,6 @@ def _content(remark: Remark, settings: CurateSettings) -> Iterator[tuple[Reason,
     yield Reason.COMMAND, is_command(body)
     yield Reason.CHATTER, is_chatter(body)
     yield Reason.QUESTION, is_empty_question(body)
-    words = without_suggestions(body)
-    yield Reason.SHORT, len(words) < settings.min_length
+    words, has_suggestion = without_suggestions(body), any(suggestions_of(body))
+    yield Reason.SHORT, len(words) < settings.min_length and not has_suggestion
     yield Reason.LONG, len(words) > settings.max_length

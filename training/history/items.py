@@ -25,6 +25,7 @@ from training.records import ReviewFinding, ReviewItem
 
 SOURCE, CLEAN_SOURCE = "history", "history-uncommented"
 _SHORTEST = 8
+_SAID = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,12 @@ def _where(record: Remark | Quiet, name: str, hunk: str) -> dict[str, object]:
 
 def _finding(remark: Remark, label: Label, by: str) -> ReviewFinding | None:
     line = next((each for each in _lines(remark.hunk, remark.path) if each.new_number == remark.line), None)
-    message = clean_message(_said(remark))
-    if line is None or line.new_number is None or not message:
+    if line is None or line.new_number is None:
+        return None
+    suggestion = _suggestion(remark, line)
+    words = clean_message(_said(remark))
+    message = words or _in_words(suggestion)
+    if not message:
         return None
     category, severity = guess(message)
     mark = remark.mark
@@ -139,7 +144,8 @@ def _finding(remark: Remark, label: Label, by: str) -> ReviewFinding | None:
             "severity": (mark and mark.severity) or severity,
             "category_source": "bot" if mark and mark.category else "keywords",
             "message": message,
-            "suggestion": _suggestion(remark, line),
+            "message_source": "words" if words else "suggestion",
+            "suggestion": suggestion,
             "author": remark.author.username,
             "label": label.value,
             "label_source": by,
@@ -155,6 +161,12 @@ def _said(remark: Remark) -> str:
         return words
     blocks = [block for block in words.split("\n\n") if not block.startswith("<!-- tenken:")]
     return "\n\n".join(block for block in blocks[1:] if not block.startswith(("**", "```")))
+
+
+def _in_words(suggestion: str | None) -> str:
+    """Return what a note says that is a suggestion alone, if that is short enough to be said."""
+    text = (suggestion or "").strip()
+    return f"Write `{text}` instead." if text and len(text) <= _SAID and not set("`\n") & set(text) else ""
 
 
 def _suggestion(remark: Remark, line: DiffLine) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from engine.diffs import FileDiff
 from engine.errors import DataError, DiffError
@@ -26,7 +27,6 @@ class Note:
     """One message of a thread."""
 
     id: int
-    user_id: int
     author: Person
     body: str
     created: datetime
@@ -43,7 +43,6 @@ class Position:
 
     base_sha: str
     head_sha: str
-    old_path: str
     new_path: str
     old_line: int | None
     new_line: int | None
@@ -73,7 +72,6 @@ def read_note(data: Json, author: Person) -> Note:
     suggestions = data.get("suggestions") or ()
     return Note(
         id=int(data["id"]),
-        user_id=int(data["author"]["id"]),
         author=author,
         body=str(data.get("body") or ""),
         created=moment(data["created_at"]),
@@ -123,7 +121,7 @@ def read_mark(body: str) -> Mark | None:
     match = _MARK.fullmatch(body.rstrip().rpartition("\n")[2])
     if match is None:
         return None
-    info = dict(pair.split("=", 1) for pair in match[2].split())
+    info = {key: unquote(value) for key, _, value in (pair.partition("=") for pair in match[2].split())}
     try:
         return Mark.model_validate(
             {
@@ -155,7 +153,6 @@ def _position(data: Json) -> Position | None:
     return Position(
         str(data.get("base_sha") or ""),
         str(data["head_sha"]),
-        str(data.get("old_path") or data["new_path"]),
         str(data["new_path"]),
         _number(data.get("old_line")),
         _number(data.get("new_line")),
