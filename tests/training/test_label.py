@@ -200,6 +200,25 @@ def test_remarks_far_apart_get_windows_of_their_own(tmp_path: Path) -> None:
     assert all(len(item.to_chunk().lines) <= 20 for item in items(tmp_path))
 
 
+def test_no_window_is_silent_about_a_line_that_was_remarked_on(tmp_path: Path) -> None:
+    """Hunks are cut around each remark, so two of one hunk differ; each window has all remarks in it."""
+    rows = LONG.split("\n")[1:]
+    upper = "@@ -0,0 +1,60 @@\n" + "\n".join(rows[:60])
+    lower = "@@ -0,0 +31,60 @@\n" + "\n".join(rows[30:90])
+    records = [
+        remark("Close the upper one.", id="note-1", hunk=upper, line=44),
+        remark("Close the lower one.", id="note-2", hunk=lower, line=52),
+        remark("Not this one.", id="note-3", hunk=lower, line=80),
+    ]
+    for seed in range(20):
+        run(tmp_path, records, seed=seed)
+        found = items(tmp_path)
+        assert {finding.line for item in found for finding in item.findings} == {44, 52, 80}
+        for item in found:
+            shown = {line.new_number for line in item.to_chunk().lines}
+            assert {finding.line for finding in item.findings} == {44, 52, 80} & shown
+
+
 def test_clean_items_are_as_many_as_asked_for_and_weak(tmp_path: Path) -> None:
     """Of commented files; none where nothing was added."""
     records = [

@@ -7,11 +7,13 @@ the second holds the quota. Of an author who is over it, the latest remarks stay
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from engine.diffs import DiffLine
+from engine.errors import DiffError
 from engine.parsing import parse_fragment
 from training.history.chatter import is_chatter, is_command, is_empty_question, is_planted
 from training.history.outcomes import suggestions_of, without_suggestions
@@ -32,6 +34,7 @@ class Reason(StrEnum):
     COMMAND = "an order to a bot"
     NO_LINE = "at no line of a diff"
     NO_CODE = "on a line that nothing can be said about: removed, blank or unchanged"
+    BROKEN = "with a hunk that cannot be read"
     AUTHOR = "by the author of the merge request"
     OUTSIDER = "by somebody below the role"
     CHATTER = "thanks, approval or a report"
@@ -85,7 +88,10 @@ class _FirstPass:
             return Reason.PLANTED if is_planted(record.hunk) else None
         if not isinstance(record, Remark):
             return None
-        reason = self._of_itself(record) or self._among_others(record)
+        try:
+            reason = self._of_itself(record) or self._among_others(record)
+        except DiffError:
+            reason = Reason.BROKEN
         if reason is None and record.mark is None:
             self.authors[record.author.username] += 1
         return reason
@@ -143,9 +149,17 @@ class _Report:
             self.samples[name].append(" ".join(text.split())[:_SAMPLE])
 
 
+def _rows(remark: Remark) -> Sequence[DiffLine]:
+    """Return the rows of a remark's hunk. Raises DiffError where it is none."""
+    hunks = parse_fragment(remark.hunk, old_path="a", new_path="a").hunks
+    if not hunks:
+        raise DiffError("no hunk")
+    return hunks[0].lines
+
+
 def _code_at(remark: Remark) -> str:
     """Return the line of a remark with its neighbours: whole hunks would drown what is said."""
-    rows = parse_fragment(remark.hunk, old_path="a", new_path="a").hunks[0].lines
+    rows = _rows(remark)
     place = next(place for place, row in enumerate(rows) if row.new_number == remark.line)
     return "\n".join(row.text for row in rows[max(0, place - 1) : place + 2])
 
@@ -163,10 +177,9 @@ def _wrong_author(remark: Remark, settings: CurateSettings) -> Reason | None:
 def _no_place(remark: Remark) -> Reason | None:
     if not remark.hunk:
         return Reason.NO_LINE
-    rows = (row for row in parse_fragment(remark.hunk, old_path="a", new_path="a").hunks[0].lines)
-    return (
-        None if any(row.new_number == remark.line and row.is_commentable for row in rows) else Reason.NO_CODE
-    )
+    rows = _rows(remark)
+    here = any(row.new_number == remark.line and row.is_commentable for row in rows)
+    return None if here else Reason.NO_CODE
 
 
 def _no_content(remark: Remark, settings: CurateSettings) -> Reason | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.diffs import DiffLine
+from engine.errors import DiffError
 from engine.feedback import FeedbackVerdict
 from engine.languages import language_of
 from engine.parsing import parse_fragment
@@ -55,12 +56,11 @@ class Labeller:
         return Labelled(remark, finding, label) if finding else None
 
     def items(self, remarks: Sequence[Labelled]) -> Iterator[ReviewItem]:
-        """Yield an item for each hunk with its remarks; those too far apart get windows of their own."""
-        by_hunk: dict[tuple[str, str, str], list[Labelled]] = {}
+        """Yield items that show every remark; those too far apart get windows of their own."""
+        by_file: dict[tuple[str, str], list[Labelled]] = {}
         for each in remarks:
-            key = (each.remark.path, each.remark.head_sha, each.remark.hunk)
-            by_hunk.setdefault(key, []).append(each)
-        for group in by_hunk.values():
+            by_file.setdefault((each.remark.path, each.remark.head_sha), []).append(each)
+        for group in by_file.values():
             yield from self._items(group)
 
     def clean_item(self, quiet: Quiet) -> ReviewItem | None:
@@ -83,19 +83,21 @@ class Labeller:
         )
 
     def _items(self, group: Sequence[Labelled]) -> Iterator[ReviewItem]:
-        first = group[0].remark
-        lines = _lines(first.hunk, first.path)
-        places = {line.new_number: place for place, line in enumerate(lines)}
-        left = sorted(group, key=lambda each: places[each.remark.line])
+        left = sorted(group, key=lambda each: each.finding.line)
         while left:
-            start, last = places[left[0].remark.line], len(left)
-            while places[left[last - 1].remark.line] - start >= self.settings.rows:
-                last -= 1
-            taken, left = left[:last], left[last:]
-            rng = self._random(taken[0].remark.id)
-            end = places[taken[-1].remark.line]
+            first = left[0].remark
+            lines = _lines(first.hunk, first.path)
+            places = {line.new_number: place for place, line in enumerate(lines)}
+            start = places[first.line]
+            near = [places[each.remark.line] for each in left if each.remark.line in places]
+            end = max(place for place in near if place - start < self.settings.rows)
+            rng = self._random(first.id)
             shown = around(lines, start, end, self._rows(rng), rng.random())
-            yield _item(taken, hunk_text(shown))
+            # Every remark in the window, one of another window too: its line is not one to be silent about.
+            inside = {line.new_number for line in shown}
+            taken = [each for each in group if each.remark.line in inside]
+            left = [each for each in left if each.remark.line not in inside]
+            yield _item(first, taken, hunk_text(shown))
 
     def _rows(self, rng: random.Random) -> int:
         return rng.randint(min(_SHORTEST, self.settings.rows), self.settings.rows)
@@ -104,8 +106,7 @@ class Labeller:
         return random.Random(f"{self.settings.seed} {name}")
 
 
-def _item(taken: Sequence[Labelled], hunk: str) -> ReviewItem:
-    first = taken[0].remark
+def _item(first: Remark, taken: Sequence[Labelled], hunk: str) -> ReviewItem:
     findings = tuple(each.finding for each in taken if each.label is not Label.REJECTED)
     rejected = [each.finding.to_json() for each in taken if each.label is Label.REJECTED]
     fields = {**_where(first, first.id, hunk), "source": SOURCE, "tier": "human", "findings": findings}
@@ -176,4 +177,7 @@ def _suggestion(remark: Remark, line: DiffLine) -> str | None:
 
 
 def _lines(hunk: str, path: str) -> Sequence[DiffLine]:
-    return parse_fragment(hunk, old_path=path, new_path=path).hunks[0].lines
+    hunks = parse_fragment(hunk, old_path=path, new_path=path).hunks
+    if not hunks:
+        raise DiffError("no hunk")
+    return hunks[0].lines
