@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -124,7 +125,7 @@ class _Tally:
         self.words.update(words)
         self.pair_count += max(len(words) - 1, 0)
         # Hashes of the pairs, not the pairs: a set of a million strings would be ten times as large.
-        self.pairs.update(hash(pair) for pair in zip(words, words[1:], strict=False))
+        self.pairs.update(hash(pair) for pair in itertools.pairwise(words))
 
     def _watch(self, item: ReviewItem, code: str) -> None:
         """Note for each word of the code who reviewed it and what came out, as long as that is one thing."""

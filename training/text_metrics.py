@@ -6,6 +6,7 @@ of BLEU and chrF are sacrebleu's.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ def variety(outputs: Sequence[str]) -> Variety:
         return Variety(0, 1.0, 0.0, 1.0, 0.0)
     counts = Counter(" ".join(output.split()) for output in outputs)
     split = [tokens(output) for output in outputs]
-    pairs = Counter(pair for row in split for pair in zip(row, row[1:], strict=False))
+    pairs = Counter(pair for row in split for pair in itertools.pairwise(row))
     return Variety(
         len(outputs),
         len(counts) / len(outputs),

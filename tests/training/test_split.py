@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_no_merge_request_is_on_two_sides_of_a_cut(
     for group, part in given_splits.items():
         times[part].append((starts[group], group))
     ordered = [times[part] for part in ("train", "dev", "test") if times[part]]
-    for earlier, later in zip(ordered, ordered[1:], strict=False):
+    for earlier, later in itertools.pairwise(ordered):
         assert max(earlier) < min(later)
 
 
