@@ -30,7 +30,7 @@ _GRAMMARS = {
     "ruby": ("tree_sitter_ruby", "language"),
     "php": ("tree_sitter_php", "language_php"),
 }
-_FUNCTIONS = frozenset(
+FUNCTIONS = frozenset(
     {
         *("function_definition", "function_declaration", "function_item", "method_declaration"),
         *("method_definition", "constructor_declaration", "compact_constructor_declaration", "method"),
@@ -111,7 +111,7 @@ def _by_syntax(root: Node, lines: Sequence[str], first: int, last: int) -> Span 
     column = len(lines[start - 1]) - len(lines[start - 1].lstrip())
     end_column = len(lines[last - 1].encode("utf-8", "replace"))
     node = root.descendant_for_point_range((start - 1, column), (last - 1, end_column))
-    while node is not None and node.type not in _FUNCTIONS:
+    while node is not None and node.type not in FUNCTIONS:
         node = node.parent
     return _span(node) if node is not None else None
 

@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.languages import language_of
 from engine.wire import FileCoverage, SkipReason
 
-__all__ = ["Limits", "PathFilter", "language_of", "select"]
+__all__ = ["Limits", "PathFilter", "language_of", "select", "skip_by_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,12 @@ def select(
     return reviewed, skipped
 
 
+def skip_by_name(path: str) -> SkipReason | None:
+    """Return why a file of this name is never reviewed, or None."""
+    skip = _by_name(path)
+    return skip.reason if skip else None
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -143,8 +149,8 @@ def _not_a_change_to_read(file: FileDiff) -> Skip | None:
     return None
 
 
-def _by_name(file: FileDiff) -> Skip | None:
-    path = PurePosixPath(file.new_path.lower())
+def _by_name(name: str) -> Skip | None:
+    path = PurePosixPath(name.lower())
     if path.name in _LOCK_FILES:
         return Skip(SkipReason.LOCK_FILE, path.name)
     if folder := next((part for part in path.parts[:-1] if part in _VENDORED), None):
@@ -154,6 +160,10 @@ def _by_name(file: FileDiff) -> Skip | None:
     if _GENERATED_NAME.search(str(path)) or _GENERATED_FOLDER.intersection(path.parts):
         return Skip(SkipReason.GENERATED, "by its name")
     return None
+
+
+def _by_its_name(file: FileDiff) -> Skip | None:
+    return _by_name(file.new_path)
 
 
 def _by_language(file: FileDiff) -> Skip | None:
@@ -170,7 +180,7 @@ def _by_line_length(file: FileDiff) -> Skip | None:
     return None
 
 
-_RULES: tuple[Rule, ...] = (_not_a_change_to_read, _by_name, _by_language, _by_line_length)
+_RULES: tuple[Rule, ...] = (_not_a_change_to_read, _by_its_name, _by_language, _by_line_length)
 
 
 def _first_skip(file: FileDiff, rules: Iterable[Rule], source: str) -> Skip | None:

@@ -16,15 +16,15 @@ def usable_suggestion(suggestion: str | None, line: str, language: str) -> str |
     text = indent_suggestion(suggestion, line)
     if text.rstrip() == line.rstrip():
         return None
-    if _open_brackets(text) != _open_brackets(line) or _last_mark(text) != _last_mark(line):
+    if open_brackets(text) != open_brackets(line) or _last_mark(text) != _last_mark(line):
         return None
     if language == "python" and not _fits_python(suggestion, line.strip()):
         return None
     return text
 
 
-def _open_brackets(text: str) -> list[int]:
-    """How many brackets of each kind the text opens for what follows, or closes of what came before."""
+def open_brackets(text: str) -> list[int]:
+    """Return how many brackets of each kind a text opens for what follows, or closes of what came before."""
     return [text.count(opening) - text.count(closing) for opening, closing in ("()", "[]", "{}")]
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import evaluate, pack, sft
+from training.cli import convert, evaluate, extra, history, inspect, pack, sft
 
-SUBCOMMANDS = (sft, evaluate, pack)
+SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, pack)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
 import numpy.typing as npt
 
-from training.metrics import Floats
+from training.metrics import Floats, mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,15 @@ def estimate(values: Floats) -> Estimate:
     resampled = values[1:][~np.isnan(values[1:])]
     low, high = np.quantile(resampled, [0.025, 0.975]) if len(resampled) else (np.nan, np.nan)
     return Estimate(_number(values[0]), _number(low), _number(high))
+
+
+def paired_difference(
+    candidate: Sequence[float], champion: Sequence[float], samples: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return by how much the mean of `candidate` is above that of `champion` on the same items."""
+    pairs = list(zip(candidate, champion, strict=True))
+    weights = item_weights(len(pairs), samples, seed)
+    return estimate(mean([ours - theirs for ours, theirs in pairs], weights))
 
 
 def _number(value: float) -> float | None:

@@ -5,10 +5,6 @@ Knows what an item is and which of its lines count; how items become training te
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +16,7 @@ from engine.diffs import DiffLine
 from engine.errors import DataError, DiffError
 from engine.findings import Category, Severity
 from engine.parsing import parse_fragment
+from training.jsonl import JsonlWriter, read_lines
 
 
 class _Row(BaseModel):
@@ -97,7 +94,7 @@ def read_review_items(path: Path) -> Iterator[ReviewItem]:
     Raises DataError naming file, line and field at the first line that does not fit.
     """
     seen: dict[str, int] = {}
-    for number, raw in _raw_lines(path):
+    for number, raw in read_lines(path):
         item = _parse(path, number, raw)
         if item.id in seen:
             raise DataError(f"{path}, line {number}, id: {item.id!r} is already on line {seen[item.id]}")
@@ -110,38 +107,26 @@ def write_review_items(path: Path, items: Iterable[ReviewItem]) -> None:
 
     The same items always give the same bytes.
     """
-    body = b"".join(json.dumps(item.to_json(), ensure_ascii=False).encode() + b"\n" for item in items)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(gzip.compress(body, mtime=0) if path.suffix == ".gz" else body)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if raw.strip():
-                    yield number, raw
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}, after line {number}: damaged gzip file ({error})") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+    with JsonlWriter(path) as writer:
+        for item in items:
+            writer.write(item.to_json())
 
 
 def _parse(path: Path, number: int, raw: bytes) -> ReviewItem:
     try:
         return ReviewItem.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ", ".join(filter(None, (str(path), f"line {number}", _field(first["loc"]))))
-        raise DataError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise line_error(path, number, error) from error
 
 
-def _field(location: tuple[int | str, ...]) -> str:
-    """("findings", 0, "line") -> findings[0].line"""
+def line_error(path: Path, number: int, error: ValidationError) -> DataError:
+    """Return the error about a line of a data file that names the first field which does not fit."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ", ".join(filter(None, (str(path), f"line {number}", field_name(first["loc"]))))
+    return DataError(f"{where}: {first['msg'].removeprefix('Value error, ')}")
+
+
+def field_name(location: tuple[int | str, ...]) -> str:
+    """Return ("findings", 0, "line") as findings[0].line."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return "".join(parts).removeprefix(".")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +15,10 @@ from engine.finetune.routine import TrainingRun, finetune
 from engine.finetune.rows import Row, read_rows
 from engine.finetune.settings import FinetuneSettings
 from training.examples import ExampleSettings, example_rows
+from training.formats.dialects import DIALECTS, detect
+from training.formats.files import read_conversations
+from training.formats.files import read_rows as read_json_rows
+from training.formats.rows import text_rows
 from training.records import read_review_items
 
 
@@ -49,14 +51,15 @@ def train(
 def read_training_rows(paths: Sequence[Path], examples: ExampleSettings) -> tuple[list[Row], list[Row]]:
     """Return (rows to train on, rows to validate with) of all files.
 
-    Prompt/completion rows all train. Review items train unless they are marked `dev`, whose line scores
-    validate, or `test`, which are left alone.
+    Prompt/completion rows and conversations of other formats (`training.formats`) all train. Review items
+    train unless they are marked `dev`, whose line scores validate, or `test`, which are left alone.
     """
     rows: list[Row] = []
     held_out: list[Row] = []
     for path in paths:
-        if not is_review_data(path):
-            rows += read_rows(path)
+        kind = kind_of_data(path)
+        if kind is not DataKind.REVIEW:
+            rows += read_rows(path) if kind is DataKind.ROWS else conversation_rows(path)
             continue
         items = list(read_review_items(path))
         rows += example_rows([item for item in items if item.split in (None, "train")], examples)
@@ -65,20 +68,34 @@ def read_training_rows(paths: Sequence[Path], examples: ExampleSettings) -> tupl
     return rows, held_out
 
 
-def is_review_data(path: Path) -> bool:
-    """Tell by the first row whether a file holds review items; raises DataError if it holds neither kind."""
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as file
-        ):
-            first: Any = json.loads(next((line for line in file if line.strip()), "null"))
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}, line 1: {error}") from error
-    if isinstance(first, dict) and ("diff" in first or "prompt" in first):
-        return "diff" in first
-    raise DataError(f"{path}, line 1: neither a review item (`diff`) nor a training row (`prompt`)")
+class DataKind(Enum):
+    """What a data file holds."""
+
+    REVIEW = "review items"
+    ROWS = "training rows"
+    CONVERSATIONS = "conversations"
+
+
+def kind_of_data(path: Path) -> DataKind:
+    """Tell by its first row what a file holds; raises DataError if that is nothing known."""
+    _, first = next(read_json_rows(path), (1, None))
+    if isinstance(first, dict):
+        if "diff" in first:
+            return DataKind.REVIEW
+        if isinstance(first.get("prompt"), str) and path.suffix != ".json":
+            return DataKind.ROWS
+        if detect(first) is not None:
+            return DataKind.CONVERSATIONS
+    raise DataError(
+        f"{path}, line 1: neither a review item (`diff`) nor a training row (`prompt`), and of no format of "
+        f"conversations ({', '.join(DIALECTS)})"
+    )
+
+
+def conversation_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file in a format of conversations."""
+    for conversation in read_conversations(path):
+        yield from text_rows(conversation)
 
 
 def load_plan_settings(path: Path) -> tuple[FinetuneSettings, ExampleSettings]:

@@ -49,9 +49,21 @@ def hf_base(model: BaseModel, cache: Path | None = None) -> Path:
     return gguf_to_hf(model.path, (cache or default_cache()) / "hf" / f"{model.name}-{digest[:12]}")
 
 
+def hf_tokenizer(model: BaseModel, cache: Path | None = None) -> Path:
+    """Return a directory with the tokenizer of `model` alone, made in `cache` at the first call."""
+    digest = model.sha256 or sha256_of(model.path)
+    target = (cache or default_cache()) / "tokenizers" / f"{model.name}-{digest[:12]}"
+    return build_once(target, lambda directory: _write_tokenizer(model.path, directory))
+
+
 def gguf_to_hf(gguf: Path, out: Path) -> Path:
     """Return `out`, filled with the model of `gguf` unless it is there: weights, tokenizer, chat template."""
     return build_once(out, lambda directory: _convert(gguf, directory))
+
+
+def _write_tokenizer(gguf: Path, directory: Path) -> None:
+    directory.mkdir()
+    write_tokenizer(read_gguf(gguf).fields, directory)
 
 
 def _convert(gguf: Path, directory: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,6 +17,8 @@ from engine.config import ProjectConfig
 from engine.exits import ExitCode
 from engine.settings import EngineSettings
 from engine.wire import Language, SkipReason
+from training.__main__ import SUBCOMMANDS
+from training.history.settings import HistorySettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -77,3 +81,19 @@ def test_every_command_is_documented(spec: CommandSpec) -> None:
     """In the words of /help, with the role that it needs unless settings say otherwise."""
     usage = spec.usage.replace("|", r"\|")
     assert f"| `{usage}` | {spec.about[Language.EN]} | {spec.access.name.title()} |" in README
+
+
+@pytest.mark.parametrize("table", HistorySettings.model_fields)
+def test_every_setting_of_a_history_is_documented(table: str) -> None:
+    """The first of a row with its table, the others with a dot."""
+    for name in type(getattr(HistorySettings(), table)).model_fields:
+        assert f"`{table}.{name}`" in README or re.search(rf"`{table}\.[^|]*`\.{name}`", README), name
+
+
+@pytest.mark.parametrize("module", SUBCOMMANDS, ids=lambda module: module.__name__)
+def test_every_command_of_training_is_documented(module: ModuleType) -> None:
+    """At least by its name in the table of stages or in an example."""
+    commands: argparse._SubParsersAction[argparse.ArgumentParser] = argparse.ArgumentParser().add_subparsers()
+    module.register(commands)
+    for name in commands.choices:
+        assert f"| `{name}` |" in README or f"tenken-train {name} " in README, name

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import ConfigError, DataError
 from training.__main__ import main
 from training.examples import ExampleSettings
-from training.train import is_review_data, load_plan_settings, read_training_rows
+from training.train import DataKind, kind_of_data, load_plan_settings, read_training_rows
 
 DIFF = "@@ -0,0 +1,2 @@\n+x = eval(y)\n+print(x)"
 FINDING = {"line": 1, "category": "security", "severity": "major", "message": "Do not evaluate input."}
@@ -47,7 +47,7 @@ def test_files_of_both_kinds_mix(tmp_path: Path) -> None:
     plain = tmp_path / "rows.jsonl"
     plain.write_text('\n{"prompt": "a", "completion": "b"}\n')
     items = _items(tmp_path / "items.jsonl", ["train"])
-    assert (is_review_data(plain), is_review_data(items)) == (False, True)
+    assert (kind_of_data(plain), kind_of_data(items)) == (DataKind.ROWS, DataKind.REVIEW)
     rows, _ = read_training_rows([plain, items], ExampleSettings(tasks=frozenset({"score"})))
     assert [row.kind for row in rows] == ["text", "labels"]
 
@@ -58,7 +58,7 @@ def test_data_of_neither_kind_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "what.jsonl"
     path.write_text(text)
     with pytest.raises(DataError, match=r"what\.jsonl, line 1"):
-        is_review_data(path)
+        kind_of_data(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""More supervised data out of a project's own history, each kind by wish: prose, code, made-up flaws."""

@@ -1,0 +1,1 @@
+"""Other tools' data formats in and out: Alpaca, ShareGPT, messages, prompt/completion. See `dialects`."""
