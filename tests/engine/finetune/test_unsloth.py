@@ -35,7 +35,8 @@ def test_unsloth_trains_as_trl_does(tmp_path: Path, tiny_base: Path, tiny_rows: 
     done = subprocess.run(
         [sys.executable, str(script), str(tiny_base), str(rows), str(out), settings.model_dump_json()],
         cwd=tmp_path,
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        # In float32 as TRL computes there, also where the CPU has bfloat16 and Unsloth would take that.
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "UNSLOTH_CPU_BF16": "0"},
         capture_output=True,
         text=True,
         check=False,
