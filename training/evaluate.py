@@ -7,6 +7,7 @@ samples, so their differences have intervals too. Reading and printing are `trai
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from engine.adapters import CONFIG, MANIFEST, WEIGHTS, load_adapter, starter_adapter
-from engine.errors import AdapterError, DataError
+from engine.errors import AdapterError, DataError, MissingExtra
 from engine.runners import Runner
 from engine.scores import Calibration
 from engine.wire import Language
@@ -24,9 +25,12 @@ from training.calibration import fit_calibration
 from training.measures import Measures, Spoken, differences, estimates, measure, speak
 from training.progress import Progress
 from training.records import ReviewItem, read_review_items
+from training.said import Texts, measure_texts
 from training.score_cache import ScoreCache
 from training.scored import ScoredItem
 from training.scoring import NewProgress, Speed, Written, score_items, unwritten, write_remarks
+
+log = logging.getLogger(__name__)
 
 BASE = "base"
 Opener = Callable[[Path | None], Runner]
@@ -79,6 +83,7 @@ class Evaluation:
 
     systems: tuple[System, ...]
     written: Written
+    texts: Texts | None = None  # how that is written; None where nothing was, or nothing could compare it
 
     def differences(self) -> dict[str, dict[str, Estimate]]:
         """Return by how much the first system's measures on all items are above each other's."""
@@ -131,7 +136,7 @@ def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progre
             if number == 0:
                 written = _say(plan, runner, systems[0].spoken, new_progress)
     systems += [_system(plan, name, items, None) for name, items in _baselines(plan)]
-    return Evaluation(tuple(systems), written)
+    return Evaluation(tuple(systems), written, _texts(plan, written))
 
 
 def _system(
@@ -150,6 +155,17 @@ def _say(plan: Plan, runner: Runner, spoken: Spoken, new_progress: NewProgress) 
     if not plan.write:
         return unwritten(spoken)
     return write_remarks(runner, spoken, plan.language, new_progress)
+
+
+def _texts(plan: Plan, written: Written) -> Texts | None:
+    if not plan.write:
+        return None
+    try:
+        return measure_texts(plan.items, written, plan.language, plan.samples, plan.seed)
+    except MissingExtra as error:
+        # What took hours to measure is worth having without these.
+        log.warning("Messages are not compared: %s.", error)
+        return None
 
 
 def _baselines(plan: Plan) -> list[tuple[str, list[ScoredItem]]]:

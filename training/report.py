@@ -13,6 +13,7 @@ from training.bootstrap import Estimate
 from training.evaluate import Evaluation, System
 from training.measures import ALL, source_sizes
 from training.plots import Plot
+from training.said import Texts
 from training.scoring import Speed, Written
 
 MEASURES = {
@@ -57,7 +58,7 @@ def write_metrics(path: Path, evaluation: Evaluation, about: Mapping[str, object
             name: {measure: asdict(value) for measure, value in values.items()}
             for name, values in evaluation.differences().items()
         },
-        "writing": _writing(evaluation.written),
+        "writing": _writing(evaluation.written, evaluation.texts),
     }
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -95,6 +96,7 @@ def report_text(evaluation: Evaluation, about: Mapping[str, object], plots: Sequ
         *_difference_part(evaluation),
         "## By source",
         *(f"### {system.name}\n\n{_source_table(system)}" for system in evaluation.systems),
+        *_texts_part(evaluation.texts),
         "## Running",
         _running_table(evaluation),
         "## Plots",
@@ -111,8 +113,9 @@ def _system(system: System) -> dict[str, object]:
     return {"groups": groups, "scoring": _speed(system.scoring)}
 
 
-def _writing(written: Written) -> dict[str, object]:
+def _writing(written: Written, texts: Texts | None) -> dict[str, object]:
     return {
+        "texts": None if texts is None else asdict(texts),
         "replies": dict(written.replies),
         "valid_share": written.valid_share,
         "speed": _speed(written.speed),
@@ -147,6 +150,26 @@ def _source_table(system: System) -> str:
     return _table(["source", "findings", "clean", *(MEASURES[name] for name in _BY_SOURCE)], rows)
 
 
+def _texts_part(texts: Texts | None) -> list[str]:
+    if texts is None:
+        return []
+    compared = (
+        f"{texts.messages} messages; {texts.compared} on a line that has a finding are compared with it."
+    )
+    rows = [
+        ["chrF, mean", _shown(texts.chrf)],
+        ["ROUGE-L, mean", _shown(texts.rouge_l)],
+        ["chrF of all together", _number(texts.corpus_chrf)],
+        ["BLEU of all together", _number(texts.corpus_bleu)],
+        [f"valid suggestions, of {texts.suggestions}", _shown(texts.suggestions_valid)],
+        ["different messages", f"{texts.variety.distinct_share:.3f}"],
+        ["share of the commonest message", f"{texts.variety.commonest_share:.3f}"],
+        ["different pairs of words", f"{texts.variety.distinct_pairs:.3f}"],
+        ["messages that go in circles", f"{texts.variety.looping_share:.3f}"],
+    ]
+    return ["## Messages", compared, _table(["measure", "value"], rows)]
+
+
 def _running_table(evaluation: Evaluation) -> str:
     written = evaluation.written
     valid = "-" if written.valid_share is None else f"{written.valid_share:.1%}"
@@ -176,4 +199,8 @@ def _shown(estimate: Estimate, sign: str = "") -> str:
 
 
 def _value(estimate: Estimate) -> str:
-    return "-" if estimate.value is None else f"{estimate.value:.3f}"
+    return _number(estimate.value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
