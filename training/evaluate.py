@@ -10,18 +10,19 @@ import hashlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from engine.adapters import CONFIG, MANIFEST, WEIGHTS, load_adapter, starter_adapter
 from engine.errors import AdapterError, DataError, MissingExtra
-from engine.runners import Runner
+from engine.runners import LikelihoodRunner, Runner
 from engine.scores import Calibration
 from engine.wire import Language
 from training.baselines import linear, majority
 from training.bootstrap import Estimate
 from training.calibration import fit_calibration
+from training.likelihood import ItemComments, comment_measures, read_comments
 from training.measures import Measures, Spoken, differences, estimates, measure, speak
 from training.progress import Progress
 from training.records import ReviewItem, read_review_items
@@ -55,6 +56,7 @@ class Plan:
     subjects: Sequence[Subject]  # the first one speaks, the others are compared with it
     out: Path
     write: bool = True
+    likelihood: bool = True  # of the items' comments, where the runner can tell
     language: Language = Language.EN
     train: Sequence[ReviewItem] = ()  # for the baselines; none: no baselines
     fresh: bool = False
@@ -71,6 +73,8 @@ class System:
     measures: dict[str, Measures]
     scoring: Speed
     refitted: Calibration  # on all of the data, for a manifest
+    comments: tuple[ItemComments, ...] | None = None  # of each item; None where they were not read
+    reading: Speed = field(default_factory=Speed)
 
     def estimates(self) -> dict[str, dict[str, Estimate]]:
         """Return each group's measures with their intervals."""
@@ -132,7 +136,8 @@ def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progre
         with closing(open_runner(subject.directory)) as runner:
             cache = ScoreCache(plan.out / _scores_file(number), _scorer(runner, subject), fresh=plan.fresh)
             items, speed = score_items(runner, plan.items, cache, new_progress)
-            systems.append(_system(plan, subject.name, items, subject.calibration, speed))
+            system = _system(plan, subject.name, items, subject.calibration, speed)
+            systems.append(_with_comments(plan, runner, system, new_progress))
             if number == 0:
                 written = _say(plan, runner, systems[0].spoken, new_progress)
     systems += [_system(plan, name, items, None) for name, items in _baselines(plan)]
@@ -149,6 +154,16 @@ def _system(
     spoken = speak(items, calibration)
     measures = measure(spoken, plan.samples, plan.seed)
     return System(name, spoken, measures, speed, fit_calibration(spoken.table))
+
+
+def _with_comments(plan: Plan, runner: Runner, system: System, new_progress: NewProgress) -> System:
+    """Return the system with the likelihood of the items' comments among its measures, if it can be had."""
+    if not plan.likelihood or not isinstance(runner, LikelihoodRunner):
+        return system
+    comments, speed = read_comments(runner, plan.items, plan.language, new_progress)
+    more = comment_measures(system.spoken.items, comments, plan.samples, plan.seed)
+    measures = {group: values | more[group] for group, values in system.measures.items()}
+    return replace(system, measures=measures, comments=comments, reading=speed)
 
 
 def _say(plan: Plan, runner: Runner, spoken: Spoken, new_progress: NewProgress) -> Written:

@@ -38,6 +38,7 @@ MEASURES = {
     "line_ece": "line ECE",
     "item_ece": "item ECE",
     "line_brier": "line Brier score",
+    "comment_nll": "NLL a token of the data's comments, nats",
 }
 """Measure -> what it is called in the report, in the report's order."""
 
@@ -74,13 +75,21 @@ def write_probe(path: Path, probe: Probe) -> None:
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:
-    """Write a line an item: its id, its finding probability, and the findings that would be reported."""
+    """Write a line an item: its id, its finding probability, and the findings that would be reported.
+
+    Where they were read, `references` has the data's own comments with each system's NLL a token.
+    """
     spoken = evaluation.systems[0].spoken
     scores = spoken.item_probabilities
+    readers = [system for system in evaluation.systems if system.comments is not None]
     with path.open("w", encoding="utf-8") as file:
-        for scored, score, remarks in zip(spoken.items, scores, evaluation.written.remarks, strict=True):
+        for place, (scored, score, remarks) in enumerate(
+            zip(spoken.items, scores, evaluation.written.remarks, strict=True)
+        ):
             findings = [asdict(remark) for remark in remarks]
             row = {"id": scored.item.id, "score": round(float(score), 6), "findings": findings}
+            if readers:
+                row["references"] = _references(readers, place)
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -110,7 +119,24 @@ def _system(system: System) -> dict[str, object]:
         group: {measure: asdict(value) for measure, value in values.items()}
         for group, values in system.estimates().items()
     }
-    return {"groups": groups, "scoring": _speed(system.scoring)}
+    return {"groups": groups, "scoring": _speed(system.scoring), "reading": _speed(system.reading)}
+
+
+def _references(readers: Sequence[System], place: int) -> list[dict[str, object]]:
+    """Each comment of the item at `place`; all systems read the same ones, in the same order."""
+    found = [(system.name, (system.comments or ())[place]) for system in readers]
+    return [
+        {
+            "line": comment.line,
+            "category": comment.category,
+            "tokens": comment.tokens,
+            "nll_per_token": {
+                name: round(comments[number].nll / comments[number].tokens, 6) for name, comments in found
+            },
+        }
+        for number, comment in enumerate(found[0][1])
+        if comment.tokens
+    ]
 
 
 def _writing(written: Written, texts: Texts | None) -> dict[str, object]:
@@ -128,8 +154,16 @@ def _speed(speed: Speed) -> dict[str, float]:
 
 def _measure_table(systems: Sequence[System]) -> str:
     columns = [system.estimates()[ALL] for system in systems]
-    rows = ([title, *(_shown(column[name]) for column in columns)] for name, title in MEASURES.items())
-    return _table(["measure", *(system.name for system in systems)], rows)
+    return _table(["measure", *(system.name for system in systems)], _measure_rows(columns))
+
+
+def _measure_rows(columns: Sequence[Mapping[str, Estimate]], sign: str = "") -> list[list[str]]:
+    """A row for each measure that some column has."""
+    return [
+        [title, *(_shown(column[name], sign) if name in column else "-" for column in columns)]
+        for name, title in MEASURES.items()
+        if any(name in column for column in columns)
+    ]
 
 
 def _difference_part(evaluation: Evaluation) -> list[str]:
@@ -137,7 +171,7 @@ def _difference_part(evaluation: Evaluation) -> list[str]:
     if not columns:
         return []
     first = evaluation.systems[0].name
-    rows = ([title, *(_shown(c[name], "+") for c in columns.values())] for name, title in MEASURES.items())
+    rows = _measure_rows(list(columns.values()), "+")
     return ["## Differences", _table(["measure", *(f"{first} - {name}" for name in columns)], rows)]
 
 
@@ -174,6 +208,7 @@ def _running_table(evaluation: Evaluation) -> str:
     written = evaluation.written
     valid = "-" if written.valid_share is None else f"{written.valid_share:.1%}"
     stages = [(f"scoring, {system.name}", system.scoring) for system in evaluation.systems]
+    stages += [(f"reading comments, {system.name}", system.reading) for system in evaluation.systems]
     rows = [
         [name, str(speed.requests), str(speed.tokens), f"{speed.tokens_per_second:.0f}"]
         for name, speed in [*stages, ("writing", written.speed)]

@@ -47,6 +47,11 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--write", action=argparse.BooleanOptionalAction, default=True, help="write messages as well"
     )
+    parser.add_argument(
+        "--likelihood",
+        action=argparse.BooleanOptionalAction,
+        help="measure how probable the data's own comments are (default: where the runner can, torch)",
+    )
     parser.add_argument("--lang", type=Language, choices=list(Language), default=Language.EN)
     parser.add_argument("--runner", choices=["llama", "torch"], default="llama")
     parser.add_argument("--base-dir", type=Path, metavar="DIR", help="Hugging Face directory, for torch")
@@ -87,12 +92,15 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     subject, without = find_subject(arguments.adapter), frozenset(arguments.without_tier)
     if arguments.refit:
         subject = replace(subject, calibration=None)
+    if arguments.likelihood and arguments.runner != "torch":
+        raise InputError(f"--likelihood needs --runner torch; {arguments.runner} reads no given text")
     base_too = arguments.base_too and subject.directory is not None
     plan = Plan(
         items=read_items(arguments.data, arguments.split, without, arguments.limit),
         subjects=[subject, *([find_subject("none")] if base_too else [])],
         out=arguments.out,
         write=arguments.write,
+        likelihood=arguments.likelihood is not False,
         language=arguments.lang,
         train=read_items(arguments.train_data, "train", without) if arguments.train_data else (),
         fresh=arguments.fresh,
