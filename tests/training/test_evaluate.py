@@ -21,6 +21,7 @@ from training.measures import family, measure, speak
 from training.metrics import Floats
 from training.records import ReviewItem
 from training.report import write_predictions
+from training.samples import read_samples
 from training.score_cache import ScoreCache
 from training.scored import ScoredItem
 
@@ -220,6 +221,7 @@ def test_the_command_writes_all_files(
     assert metrics["sizes"]["all"] == {"findings": 8, "clean": 8}
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 16
     assert Calibration.model_validate_json((out / "calibration.json").read_text()).points
+    assert read_samples(out).about.with_finding == 8
     report = (out / "report.md").read_text()
     assert "right line and category first | 1.000" in report
     assert metrics["writing"]["texts"]["compared"] == 8

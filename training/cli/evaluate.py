@@ -31,7 +31,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "evaluate",
         help="measure an adapter on labelled items",
         description="Writes metrics.json, report.md with plots, predictions.jsonl, calibration.json, "
-        "probe.json and scores.jsonl (raw probabilities, reused by the next run).",
+        "probe.json, samples.npz (for gate) and scores.jsonl (raw probabilities, reused by the next run).",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="review JSONL, may be .gz")
     parser.add_argument(
@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate and write the files; return the exit code."""
     from training.evaluate import evaluate
     from training.report import write_calibration, write_metrics, write_predictions
+    from training.samples import SAMPLES, write_samples
 
     plan = _plan(arguments)
     evaluation = evaluate(plan, lambda adapter: _open(arguments, adapter))
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     about = _about(arguments, len(plan.items))
     write_metrics(plan.out / "metrics.json", evaluation, about)
     write_predictions(plan.out / "predictions.jsonl", evaluation)
+    write_samples(plan.out / SAMPLES, evaluation, plan)
     write_calibration(plan.out / "calibration.json", evaluation.systems[0].refitted)
     _write_report(plan.out, evaluation, about)
     print(plan.out / "report.md")
