@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
@@ -22,6 +21,7 @@ from training.formats.files import read_conversations
 from training.formats.files import read_rows as read_json_rows
 from training.formats.rows import text_rows
 from training.records import read_review_items
+from training.toml_settings import key_error, read_toml
 
 T = TypeVar("T")
 
@@ -121,12 +121,7 @@ def load_plan_settings(path: Path) -> tuple[FinetuneSettings, ExampleSettings]:
 
     Raises ConfigError naming the file and the key.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    table = read_toml(path)
     examples = table.pop("examples", {})
     try:
         unknown = set(examples) - {field.name for field in fields(ExampleSettings)}
@@ -134,7 +129,4 @@ def load_plan_settings(path: Path) -> tuple[FinetuneSettings, ExampleSettings]:
             raise ConfigError(f"{path}: examples.{min(unknown)}: unknown key")
         return FinetuneSettings.model_validate(table), TypeAdapter(ExampleSettings).validate_python(examples)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        ) from error
+        raise key_error(path, error) from error

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from engine.scores import Calibration
-from engine.testing import FakeRunner, by_keyword
+from engine.testing import FakeRunner, by_keyword, write_random_adapter
 from engine.wire import Language
 from training.__main__ import main
 from training.evaluate import Plan, Subject, evaluate
@@ -84,6 +85,20 @@ def test_the_worse_one_is_not(sharp: Path, blunt: Path, capsys: pytest.CaptureFi
     assert "FAILED  top1: -1.000" in printed
     assert "FAILED  silent_clean: -1.000" in printed
     assert printed.endswith("sharp is to serve\n")
+
+
+def test_weights_that_stand_out_are_an_objection(
+    sharp: Path, blunt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However good it measures; one whose modules are all alike passes."""
+    adapter = write_random_adapter(tmp_path / "adapter")
+    assert gate(sharp, blunt, "--adapter", adapter) == 0
+    weights = load_file(adapter / "adapter_model.safetensors")
+    planted = "base_model.model.model.layers.7.mlp.up_proj.lora_B.weight"
+    save_file(weights | {planted: 50 * weights[planted]}, adapter / "adapter_model.safetensors")
+    assert gate(sharp, blunt, "--adapter", adapter) == 1
+    assert "layers.7.mlp.up_proj changes the model by" in capsys.readouterr().out
+    assert gate(sharp, blunt, "--adapter", tmp_path / "nowhere") == 3
 
 
 def test_no_gain_keeps_the_champion(sharp: Path, tmp_path: Path) -> None:

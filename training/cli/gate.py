@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import ConfigError, InputError
+from engine.errors import InputError
 
 if TYPE_CHECKING:
-    from training.gate import Decision, GateSettings
+    from training.gate import Decision
 
 PROMOTE, KEEP = 0, 1
 """Exit codes of the two answers; 2 and 3 are errors, as everywhere."""
@@ -27,6 +27,9 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--candidate", type=Path, required=True, metavar="DIR", help="--out of evaluate")
     parser.add_argument("--champion", type=Path, required=True, metavar="DIR", help="--out of evaluate")
+    parser.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="the candidate's weights: refuse suspicious ones"
+    )
     parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML: rules, any_gain, min_items")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the decision as JSON, too")
     parser.set_defaults(run=run)
@@ -34,13 +37,16 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     """Decide and say why; return the exit code."""
-    from training.gate import decide
+    from training.gate import GateSettings, decide
     from training.samples import paired_differences, read_samples
+    from training.toml_settings import load_settings
 
-    settings = _settings(arguments.settings)
+    settings = load_settings(arguments.settings, GateSettings)
+    objections = _objections(arguments.adapter)
     candidate, champion = read_samples(arguments.candidate), read_samples(arguments.champion)
     differences = paired_differences(candidate, champion)
-    decision = decide(differences, settings, items=candidate.about.with_finding)
+    items = candidate.about.with_finding
+    decision = decide(differences, settings, items=items, objections=objections)
     for verdict in decision.verdicts:
         print(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.text}")
     print(f"{candidate.about.system if decision.promote else champion.about.system} is to serve")
@@ -49,25 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
     return PROMOTE if decision.promote else KEEP
 
 
-def _settings(path: Path | None) -> GateSettings:
-    import tomllib
+def _objections(adapter: Path | None) -> list[str]:
+    """Return what the candidate's weights look like they hide."""
+    from engine.lora_files import read_factors
+    from training.weight_norms import delta_norms, outliers
 
-    from pydantic import ValidationError
-
-    from training.gate import GateSettings
-    from training.records import field_name
-
-    if path is None:
-        return GateSettings()
-    try:
-        return GateSettings.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {field_name(first['loc'])}: {first['msg']}") from error
+    if adapter is None:
+        return []
+    return [outlier.text for outlier in outliers(delta_norms(*read_factors(adapter)))]
 
 
 def _write(path: Path, decision: Decision, candidate: str, champion: str) -> None:
