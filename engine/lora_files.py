@@ -57,16 +57,25 @@ def cached_lora(adapter: Path, cache: Path) -> Path:
 def lora_to_gguf(adapter: Path, out: Path) -> None:
     """Write the LoRA in the PEFT directory `adapter` to `out`; AdapterError says what does not fit."""
     rank, alpha = _scaling(adapter)
-    try:
-        tensors = read_safetensors(adapter / _WEIGHTS)
-    except (OSError, ValueError) as failure:
-        raise AdapterError(f"cannot read {adapter / _WEIGHTS}: {failure}") from failure
-    _write(out, alpha, _renamed(adapter, tensors, rank))
+    _write(out, alpha, _renamed(adapter, _tensors(adapter), rank))
+
+
+def read_factors(adapter: Path) -> tuple[Tensors, float]:
+    """Return the weights of the PEFT directory `adapter`, and what their products are scaled by."""
+    rank, alpha = _scaling(adapter)
+    return _tensors(adapter), alpha / rank
 
 
 def check_config(adapter: Path) -> None:
     """Raise AdapterError unless the configuration in `adapter` is of a plain LoRA."""
     _scaling(adapter)
+
+
+def _tensors(adapter: Path) -> Tensors:
+    try:
+        return read_safetensors(adapter / _WEIGHTS)
+    except (OSError, ValueError) as failure:
+        raise AdapterError(f"cannot read {adapter / _WEIGHTS}: {failure}") from failure
 
 
 def _scaling(adapter: Path) -> tuple[int, float]:

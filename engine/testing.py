@@ -9,7 +9,15 @@ from pathlib import Path
 from threading import Event
 
 from engine.asking import answer_schema
-from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
+from engine.runners import (
+    Cancellation,
+    Likelihood,
+    LikelihoodRequest,
+    Reply,
+    ScoreRequest,
+    Scores,
+    WriteRequest,
+)
 
 CANNED_REPLY = '{"severity":"minor","message":"A canned remark."}'
 
@@ -128,6 +136,38 @@ class FakeRunner:
         while self._hold is not None and not cancellation.cancelled and not self._hold.wait(_POLL_SECONDS):
             pass
         return not cancellation.cancelled
+
+
+class FakeReader(FakeRunner):
+    """A fake runner that also says how probable given texts are: each word by a function of it."""
+
+    def __init__(
+        self,
+        score_line: LineScorer | None = None,
+        replies: str | Sequence[str | Reply] | Scribe = CANNED_REPLY,
+        *,
+        log_probability: Callable[[str], float] = lambda word: -1.0,
+        adapter: str = "",
+    ) -> None:
+        super().__init__(score_line, replies, adapter=adapter)
+        self.read: list[LikelihoodRequest] = []
+        self._log_probability = log_probability
+
+    def likelihoods(
+        self,
+        requests: Sequence[LikelihoodRequest],
+        cancellation: Cancellation,
+        on_tokens: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[tuple[int, Likelihood]]:
+        """Yield the scripted likelihood of each request, in order."""
+        for index, request in enumerate(requests):
+            if cancellation.cancelled:
+                return
+            self.read.append(request)
+            tokens = self.count_tokens(request.prompt + request.suffix + request.text)
+            on_tokens(tokens)
+            words = request.text[slice(*request.span)].split()
+            yield index, Likelihood(tuple(map(self._log_probability, words)), prompt_tokens=tokens)
 
 
 def _scribe(replies: str | Sequence[str | Reply] | Scribe) -> Scribe:

@@ -1,4 +1,7 @@
-"""The `tenken-train` command. Exit codes: 0, 2 for unusable input, 3 for an engine that cannot work, 130."""
+"""The `tenken-train` command. Exit codes: 0, 2 for unusable input, 3 for an engine that cannot work, 130.
+
+`gate` also answers with 1: the candidate is not to be promoted.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import convert, evaluate, extra, history, inspect, pack, sft
+from training.cli import convert, evaluate, extra, gate, history, inspect, pack, sft
 
-SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, pack)
+SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, gate, pack)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

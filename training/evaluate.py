@@ -7,26 +7,31 @@ samples, so their differences have intervals too. Reading and printing are `trai
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from engine.adapters import CONFIG, MANIFEST, WEIGHTS, load_adapter, starter_adapter
-from engine.errors import AdapterError, DataError
-from engine.runners import Runner
+from engine.errors import AdapterError, DataError, MissingExtra
+from engine.runners import LikelihoodRunner, Runner
 from engine.scores import Calibration
 from engine.wire import Language
 from training.baselines import linear, majority
 from training.bootstrap import Estimate
 from training.calibration import fit_calibration
+from training.likelihood import ItemComments, comment_measures, read_comments
 from training.measures import Measures, Spoken, differences, estimates, measure, speak
 from training.progress import Progress
 from training.records import ReviewItem, read_review_items
+from training.said import Texts, measure_texts
 from training.score_cache import ScoreCache
 from training.scored import ScoredItem
 from training.scoring import NewProgress, Speed, Written, score_items, unwritten, write_remarks
+
+log = logging.getLogger(__name__)
 
 BASE = "base"
 Opener = Callable[[Path | None], Runner]
@@ -51,6 +56,7 @@ class Plan:
     subjects: Sequence[Subject]  # the first one speaks, the others are compared with it
     out: Path
     write: bool = True
+    likelihood: bool = True  # of the items' comments, where the runner can tell
     language: Language = Language.EN
     train: Sequence[ReviewItem] = ()  # for the baselines; none: no baselines
     fresh: bool = False
@@ -67,6 +73,8 @@ class System:
     measures: dict[str, Measures]
     scoring: Speed
     refitted: Calibration  # on all of the data, for a manifest
+    comments: tuple[ItemComments, ...] | None = None  # of each item; None where they were not read
+    reading: Speed = field(default_factory=Speed)
 
     def estimates(self) -> dict[str, dict[str, Estimate]]:
         """Return each group's measures with their intervals."""
@@ -79,6 +87,7 @@ class Evaluation:
 
     systems: tuple[System, ...]
     written: Written
+    texts: Texts | None = None  # how that is written; None where nothing was, or nothing could compare it
 
     def differences(self) -> dict[str, dict[str, Estimate]]:
         """Return by how much the first system's measures on all items are above each other's."""
@@ -127,11 +136,12 @@ def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progre
         with closing(open_runner(subject.directory)) as runner:
             cache = ScoreCache(plan.out / _scores_file(number), _scorer(runner, subject), fresh=plan.fresh)
             items, speed = score_items(runner, plan.items, cache, new_progress)
-            systems.append(_system(plan, subject.name, items, subject.calibration, speed))
+            system = _system(plan, subject.name, items, subject.calibration, speed)
+            systems.append(_with_comments(plan, runner, system, new_progress))
             if number == 0:
                 written = _say(plan, runner, systems[0].spoken, new_progress)
     systems += [_system(plan, name, items, None) for name, items in _baselines(plan)]
-    return Evaluation(tuple(systems), written)
+    return Evaluation(tuple(systems), written, _texts(plan, written))
 
 
 def _system(
@@ -146,10 +156,31 @@ def _system(
     return System(name, spoken, measures, speed, fit_calibration(spoken.table))
 
 
+def _with_comments(plan: Plan, runner: Runner, system: System, new_progress: NewProgress) -> System:
+    """Return the system with the likelihood of the items' comments among its measures, if it can be had."""
+    if not plan.likelihood or not isinstance(runner, LikelihoodRunner):
+        return system
+    comments, speed = read_comments(runner, plan.items, plan.language, new_progress)
+    more = comment_measures(system.spoken.items, comments, plan.samples, plan.seed)
+    measures = {group: values | more[group] for group, values in system.measures.items()}
+    return replace(system, measures=measures, comments=comments, reading=speed)
+
+
 def _say(plan: Plan, runner: Runner, spoken: Spoken, new_progress: NewProgress) -> Written:
     if not plan.write:
         return unwritten(spoken)
     return write_remarks(runner, spoken, plan.language, new_progress)
+
+
+def _texts(plan: Plan, written: Written) -> Texts | None:
+    if not plan.write:
+        return None
+    try:
+        return measure_texts(plan.items, written, plan.language, plan.samples, plan.seed)
+    except MissingExtra as error:
+        # What took hours to measure is worth having without these.
+        log.warning("Messages are not compared: %s.", error)
+        return None
 
 
 def _baselines(plan: Plan) -> list[tuple[str, list[ScoredItem]]]:

@@ -13,6 +13,7 @@ from training.bootstrap import Estimate
 from training.evaluate import Evaluation, System
 from training.measures import ALL, source_sizes
 from training.plots import Plot
+from training.said import Texts
 from training.scoring import Speed, Written
 
 MEASURES = {
@@ -37,6 +38,7 @@ MEASURES = {
     "line_ece": "line ECE",
     "item_ece": "item ECE",
     "line_brier": "line Brier score",
+    "comment_nll": "NLL a token of the data's comments, nats",
 }
 """Measure -> what it is called in the report, in the report's order."""
 
@@ -57,7 +59,7 @@ def write_metrics(path: Path, evaluation: Evaluation, about: Mapping[str, object
             name: {measure: asdict(value) for measure, value in values.items()}
             for name, values in evaluation.differences().items()
         },
-        "writing": _writing(evaluation.written),
+        "writing": _writing(evaluation.written, evaluation.texts),
     }
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -73,13 +75,21 @@ def write_probe(path: Path, probe: Probe) -> None:
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:
-    """Write a line an item: its id, its finding probability, and the findings that would be reported."""
+    """Write a line an item: its id, its finding probability, and the findings that would be reported.
+
+    Where they were read, `references` has the data's own comments with each system's NLL a token.
+    """
     spoken = evaluation.systems[0].spoken
     scores = spoken.item_probabilities
+    readers = [system for system in evaluation.systems if system.comments is not None]
     with path.open("w", encoding="utf-8") as file:
-        for scored, score, remarks in zip(spoken.items, scores, evaluation.written.remarks, strict=True):
+        for place, (scored, score, remarks) in enumerate(
+            zip(spoken.items, scores, evaluation.written.remarks, strict=True)
+        ):
             findings = [asdict(remark) for remark in remarks]
             row = {"id": scored.item.id, "score": round(float(score), 6), "findings": findings}
+            if readers:
+                row["references"] = _references(readers, place)
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -95,6 +105,7 @@ def report_text(evaluation: Evaluation, about: Mapping[str, object], plots: Sequ
         *_difference_part(evaluation),
         "## By source",
         *(f"### {system.name}\n\n{_source_table(system)}" for system in evaluation.systems),
+        *_texts_part(evaluation.texts),
         "## Running",
         _running_table(evaluation),
         "## Plots",
@@ -108,11 +119,29 @@ def _system(system: System) -> dict[str, object]:
         group: {measure: asdict(value) for measure, value in values.items()}
         for group, values in system.estimates().items()
     }
-    return {"groups": groups, "scoring": _speed(system.scoring)}
+    return {"groups": groups, "scoring": _speed(system.scoring), "reading": _speed(system.reading)}
 
 
-def _writing(written: Written) -> dict[str, object]:
+def _references(readers: Sequence[System], place: int) -> list[dict[str, object]]:
+    """Each comment of the item at `place`; all systems read the same ones, in the same order."""
+    found = [(system.name, (system.comments or ())[place]) for system in readers]
+    return [
+        {
+            "line": comment.line,
+            "category": comment.category,
+            "tokens": comment.tokens,
+            "nll_per_token": {
+                name: round(comments[number].nll / comments[number].tokens, 6) for name, comments in found
+            },
+        }
+        for number, comment in enumerate(found[0][1])
+        if comment.tokens
+    ]
+
+
+def _writing(written: Written, texts: Texts | None) -> dict[str, object]:
     return {
+        "texts": None if texts is None else asdict(texts),
         "replies": dict(written.replies),
         "valid_share": written.valid_share,
         "speed": _speed(written.speed),
@@ -125,8 +154,16 @@ def _speed(speed: Speed) -> dict[str, float]:
 
 def _measure_table(systems: Sequence[System]) -> str:
     columns = [system.estimates()[ALL] for system in systems]
-    rows = ([title, *(_shown(column[name]) for column in columns)] for name, title in MEASURES.items())
-    return _table(["measure", *(system.name for system in systems)], rows)
+    return _table(["measure", *(system.name for system in systems)], _measure_rows(columns))
+
+
+def _measure_rows(columns: Sequence[Mapping[str, Estimate]], sign: str = "") -> list[list[str]]:
+    """A row for each measure that some column has."""
+    return [
+        [title, *(_shown(column[name], sign) if name in column else "-" for column in columns)]
+        for name, title in MEASURES.items()
+        if any(name in column for column in columns)
+    ]
 
 
 def _difference_part(evaluation: Evaluation) -> list[str]:
@@ -134,7 +171,7 @@ def _difference_part(evaluation: Evaluation) -> list[str]:
     if not columns:
         return []
     first = evaluation.systems[0].name
-    rows = ([title, *(_shown(c[name], "+") for c in columns.values())] for name, title in MEASURES.items())
+    rows = _measure_rows(list(columns.values()), "+")
     return ["## Differences", _table(["measure", *(f"{first} - {name}" for name in columns)], rows)]
 
 
@@ -147,10 +184,31 @@ def _source_table(system: System) -> str:
     return _table(["source", "findings", "clean", *(MEASURES[name] for name in _BY_SOURCE)], rows)
 
 
+def _texts_part(texts: Texts | None) -> list[str]:
+    if texts is None:
+        return []
+    compared = (
+        f"{texts.messages} messages; {texts.compared} on a line that has a finding are compared with it."
+    )
+    rows = [
+        ["chrF, mean", _shown(texts.chrf)],
+        ["ROUGE-L, mean", _shown(texts.rouge_l)],
+        ["chrF of all together", _number(texts.corpus_chrf)],
+        ["BLEU of all together", _number(texts.corpus_bleu)],
+        [f"valid suggestions, of {texts.suggestions}", _shown(texts.suggestions_valid)],
+        ["different messages", f"{texts.variety.distinct_share:.3f}"],
+        ["share of the commonest message", f"{texts.variety.commonest_share:.3f}"],
+        ["different pairs of words", f"{texts.variety.distinct_pairs:.3f}"],
+        ["messages that go in circles", f"{texts.variety.looping_share:.3f}"],
+    ]
+    return ["## Messages", compared, _table(["measure", "value"], rows)]
+
+
 def _running_table(evaluation: Evaluation) -> str:
     written = evaluation.written
     valid = "-" if written.valid_share is None else f"{written.valid_share:.1%}"
     stages = [(f"scoring, {system.name}", system.scoring) for system in evaluation.systems]
+    stages += [(f"reading comments, {system.name}", system.reading) for system in evaluation.systems]
     rows = [
         [name, str(speed.requests), str(speed.tokens), f"{speed.tokens_per_second:.0f}"]
         for name, speed in [*stages, ("writing", written.speed)]
@@ -176,4 +234,8 @@ def _shown(estimate: Estimate, sign: str = "") -> str:
 
 
 def _value(estimate: Estimate) -> str:
-    return "-" if estimate.value is None else f"{estimate.value:.3f}"
+    return _number(estimate.value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +21,9 @@ from training.formats.files import read_conversations
 from training.formats.files import read_rows as read_json_rows
 from training.formats.rows import text_rows
 from training.records import read_review_items
+from training.toml_settings import key_error, read_toml
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Plan:
     settings: FinetuneSettings
     examples: ExampleSettings
     validation: Path | None = None
+    weights: Sequence[float] = ()  # of the files, in their order; none: each is used once
 
 
 def train(
@@ -41,31 +46,44 @@ def train(
     on_log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
 ) -> TrainingRun:
     """Train on all data files and return the run. Raises DataError naming file, line and field."""
-    rows, held_out = read_training_rows(plan.data, plan.examples)
+    rows, held_out = read_training_rows(plan.data, plan.examples, plan.weights)
     if plan.validation is not None:
         held_out = [row for part in read_training_rows([plan.validation], plan.examples) for row in part]
     plan.out.mkdir(parents=True, exist_ok=True)
     return finetune(plan.base, rows, held_out, plan.settings, plan.out, resume=resume, on_log=on_log)
 
 
-def read_training_rows(paths: Sequence[Path], examples: ExampleSettings) -> tuple[list[Row], list[Row]]:
+def read_training_rows(
+    paths: Sequence[Path], examples: ExampleSettings, weights: Sequence[float] = ()
+) -> tuple[list[Row], list[Row]]:
     """Return (rows to train on, rows to validate with) of all files.
 
     Prompt/completion rows and conversations of other formats (`training.formats`) all train. Review items
     train unless they are marked `dev`, whose line scores validate, or `test`, which are left alone.
+    `weights` are how often a file's items or rows are used (see `weighted`); what validates is used once.
     """
     rows: list[Row] = []
     held_out: list[Row] = []
-    for path in paths:
+    for number, (path, weight) in enumerate(zip(paths, weights or [1.0] * len(paths), strict=True)):
+        rng = random.Random(f"{examples.seed} {number}")
         kind = kind_of_data(path)
         if kind is not DataKind.REVIEW:
-            rows += read_rows(path) if kind is DataKind.ROWS else conversation_rows(path)
+            found = read_rows(path) if kind is DataKind.ROWS else conversation_rows(path)
+            rows += weighted(list(found), weight, rng)
             continue
         items = list(read_review_items(path))
-        rows += example_rows([item for item in items if item.split in (None, "train")], examples)
+        training = [item for item in items if item.split in (None, "train")]
+        rows += example_rows(weighted(training, weight, rng), examples)
         only_scores = replace(examples, tasks=frozenset({"score"}), passes=1)
         held_out += example_rows([item for item in items if item.split == "dev"], only_scores)
     return rows, held_out
+
+
+def weighted(values: list[T], weight: float, rng: random.Random) -> list[T]:
+    """Return each value as often as the whole part of `weight` says, and a drawn share of them once more."""
+    drawn = round((weight - int(weight)) * len(values))
+    places = sorted(rng.sample(range(len(values)), drawn))
+    return values * int(weight) + [values[place] for place in places]
 
 
 class DataKind(Enum):
@@ -103,12 +121,7 @@ def load_plan_settings(path: Path) -> tuple[FinetuneSettings, ExampleSettings]:
 
     Raises ConfigError naming the file and the key.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    table = read_toml(path)
     examples = table.pop("examples", {})
     try:
         unknown = set(examples) - {field.name for field in fields(ExampleSettings)}
@@ -116,7 +129,4 @@ def load_plan_settings(path: Path) -> tuple[FinetuneSettings, ExampleSettings]:
             raise ConfigError(f"{path}: examples.{min(unknown)}: unknown key")
         return FinetuneSettings.model_validate(table), TypeAdapter(ExampleSettings).validate_python(examples)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        ) from error
+        raise key_error(path, error) from error

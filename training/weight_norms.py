@@ -9,8 +9,10 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from training.metrics import Floats
 
@@ -35,7 +37,7 @@ class Outlier:
         return f"{self.module} changes the model by {self.norm:.3g}, its kin by {self.typical:.3g}"
 
 
-def delta_norms(tensors: Mapping[str, Floats], scale: float) -> dict[str, float]:
+def delta_norms(tensors: Mapping[str, npt.NDArray[np.floating[Any]]], scale: float) -> dict[str, float]:
     """Return the Frobenius norm of `scale` times B A for each module; NaN where a weight is none.
 
     By the factors' Gram matrices, so that no matrix of the model's size is made.

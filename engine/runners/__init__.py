@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,20 @@ class WriteRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LikelihoodRequest:
+    """A given text after `prompt + suffix`: how probable is it?
+
+    Asked about are the tokens of `text` that begin in `span`, from its first character to before its second;
+    those in front of them are given, as the prompt is. The three pieces are tokenized apart, as in training.
+    """
+
+    prompt: str
+    suffix: str
+    text: str
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Answer to a ScoreRequest: `probabilities[block][label]`, each row sums to 1 over the labels."""
 
@@ -54,6 +68,15 @@ class Reply:
     text: str
     truncated: bool = False
     tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Answer to a LikelihoodRequest: the natural logarithm of each asked token's probability, in order."""
+
+    log_probabilities: tuple[float, ...]
     prompt_tokens: int = 0
     cached_tokens: int = 0
 
@@ -115,3 +138,16 @@ class MixingRunner(Runner, Protocol):
         self, runners: Sequence[Runner], requests: Sequence[WriteRequest], cancellation: Cancellation
     ) -> Iterator[tuple[int, Reply]]:
         """Write each reply with the adapter of the runner at its place."""
+
+
+@runtime_checkable
+class LikelihoodRunner(Runner, Protocol):
+    """A runner that can say how probable a given text is, with the adapter that it writes with."""
+
+    def likelihoods(
+        self,
+        requests: Sequence[LikelihoodRequest],
+        cancellation: Cancellation,
+        on_tokens: Callable[[int], None] = ...,
+    ) -> Iterator[tuple[int, Likelihood]]:
+        """Yield (index of the request, likelihood) as they are ready; stops early when cancelled."""

@@ -17,9 +17,19 @@ from typing import Any, Self
 
 from engine.errors import AdapterError, MissingExtra, ModelError, RunnerError
 from engine.prompts import END_OF_TURN
-from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
+from engine.runners import (
+    Cancellation,
+    Likelihood,
+    LikelihoodRequest,
+    Reply,
+    ScoreRequest,
+    Scores,
+    WriteRequest,
+)
+from engine.runners.spans import asked_tokens
 
 _WRITE_ROWS = 32
+_LIKELIHOOD_ROWS = 8  # each holds logits of the whole vocabulary for every token that is asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,22 @@ class ReferenceRunner:
                 return
             yield from zip(batch, replies, strict=True)
 
+    def likelihoods(
+        self,
+        requests: Sequence[LikelihoodRequest],
+        cancellation: Cancellation,
+        on_tokens: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[tuple[int, Likelihood]]:
+        """Yield (index of the request, likelihood), longest first; stops after the batch under way."""
+        rows = [self._given(request) for request in requests]
+        for batch in plan_batches([len(ids) for ids, _ in rows], self._token_budget, _LIKELIHOOD_ROWS):
+            if cancellation.cancelled:
+                return
+            found = self._log_probabilities([rows[index] for index in batch])
+            for index, logarithms in zip(batch, found, strict=True):
+                on_tokens(len(rows[index][0]))
+                yield index, Likelihood(logarithms, prompt_tokens=len(rows[index][0]))
+
     def close(self) -> None:
         """Free the model. Idempotent."""
         import torch
@@ -132,6 +158,35 @@ class ReferenceRunner:
         blocks = [self._encode(block) for block in request.blocks]
         ends = list(accumulate((len(block) for block in blocks), initial=len(prompt)))[1:]
         return TokenRow((*prompt, *(t for block in blocks for t in block)), tuple(end - 1 for end in ends))
+
+    def _given(self, request: LikelihoodRequest) -> tuple[list[int], list[int]]:
+        """Return what is read up to the last token that is asked about, and the tokens asked about."""
+        encoded = self._tokenizer(request.text, add_special_tokens=False, return_offsets_mapping=True)
+        tokens = list(encoded["input_ids"])
+        asked = asked_tokens([start for start, _ in encoded["offset_mapping"]], request.span)
+        before = self._prompt_ids(request.prompt, request.suffix)
+        return before + tokens[: max(asked.stop - 1, 0)], [tokens[place] for place in asked]
+
+    def _log_probabilities(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, ...]]:
+        """Padded on the left, so that all rows end with what is asked about: the model's own head does it."""
+        import torch
+
+        ids, mask = self._pad([read for read, _ in rows], left=True)
+        most = max(len(asked) for _, asked in rows)
+        found = []
+        with torch.inference_mode():
+            logits = self._loaded(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+                use_cache=False,
+                logits_to_keep=max(most, 1),
+            ).logits
+            for row, (_, asked) in zip(logits, rows, strict=True):
+                last = row[len(row) - len(asked) :].float().log_softmax(-1)
+                chosen = torch.tensor(asked, dtype=torch.long, device=last.device)
+                found.append(tuple(last.gather(1, chosen[:, None])[:, 0].tolist()))
+        return found
 
     def _label_rows(self, labels: Sequence[str]) -> Any:
         ids = [self._encode(label) for label in labels]

@@ -14,9 +14,19 @@ from pathlib import Path
 from engine.errors import RunnerError
 from engine.probes import PROBE, Probe, prove_effect
 from engine.prompts import LABELS
-from engine.runners import Cancellation, Reply, Runner, ScoreRequest, Scores, WriteRequest
+from engine.runners import (
+    Cancellation,
+    Likelihood,
+    LikelihoodRequest,
+    Reply,
+    Runner,
+    ScoreRequest,
+    Scores,
+    WriteRequest,
+)
 from engine.runners.gemma.loaded import LoadedGemma, Prompt
 from engine.runners.gemma.writing import Wanted
+from engine.runners.spans import asked_tokens
 
 _GUIDANCE = {"x-guidance": {"whitespace_flexible": False}}
 
@@ -65,6 +75,24 @@ class TorchRunner:
         """Yield (index of the request, greedy reply) as they end; stops between tokens when cancelled."""
         yield from _write([(self, request) for request in requests], cancellation)
 
+    def likelihoods(
+        self,
+        requests: Sequence[LikelihoodRequest],
+        cancellation: Cancellation,
+        on_tokens: Callable[[int], None] = lambda count: None,
+    ) -> Iterator[tuple[int, Likelihood]]:
+        """Yield (index of the request, likelihood) in order; stops after the batch under way."""
+        gemma = self._loaded
+        given = [self._given(request) for request in requests]
+        read = gemma.read([prompt for prompt, _ in given], lambda: cancellation.cancelled)
+        for index, hidden, cached in read:
+            if cancellation.cancelled:
+                return
+            prompt, asked = given[index]
+            on_tokens(len(prompt.tokens))
+            found = tuple(gemma.log_probabilities(hidden, asked))
+            yield index, Likelihood(found, prompt_tokens=len(prompt.tokens), cached_tokens=cached)
+
     def score_with(
         self,
         runners: Sequence[Runner],
@@ -98,6 +126,17 @@ class TorchRunner:
         shared = 1 + len(gemma.encode(request.prompt))
         ends = accumulate((len(gemma.encode(block)) for block in request.blocks), initial=shared)
         return Prompt(tokens, shared, tuple(end - 1 for end in ends)[1:], -1)
+
+    def _given(self, request: LikelihoodRequest) -> tuple[Prompt, list[int]]:
+        """Return what is read up to the last token that is asked about, and the tokens asked about."""
+        gemma = self._loaded
+        tokens, starts = gemma.encode_placed(request.text)
+        asked = asked_tokens(starts, request.span)
+        before = len(gemma.prompt_tokens(request.prompt, request.suffix))
+        read = gemma.prompt_tokens(request.prompt, request.suffix, then=tokens[: max(asked.stop - 1, 0)])
+        shared = 1 + len(gemma.encode(request.prompt))
+        wanted = tuple(before + place - 1 for place in asked)
+        return Prompt(read, shared, wanted, self._write_slot), [tokens[place] for place in asked]
 
     def wanted_reply(self, index: int, request: WriteRequest) -> Wanted:
         """Return what is written for `request`."""

@@ -21,6 +21,7 @@ from training.measures import family, measure, speak
 from training.metrics import Floats
 from training.records import ReviewItem
 from training.report import write_predictions
+from training.samples import read_samples
 from training.score_cache import ScoreCache
 from training.scored import ScoredItem
 
@@ -211,6 +212,7 @@ def test_the_command_writes_all_files(
     """Metrics, report with plots, predictions, calibration and scores, for the items of the split."""
     pytest.importorskip("matplotlib")
     pytest.importorskip("sklearn")
+    pytest.importorskip("sacrebleu")
     out = tmp_path / "out"
     plain = ["--data", data, "--adapter", "none", "--out", out, "--split", "dev"]
     assert run(monkeypatch, *plain) == 0
@@ -219,8 +221,11 @@ def test_the_command_writes_all_files(
     assert metrics["sizes"]["all"] == {"findings": 8, "clean": 8}
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 16
     assert Calibration.model_validate_json((out / "calibration.json").read_text()).points
+    assert read_samples(out).about.with_finding == 8
     report = (out / "report.md").read_text()
     assert "right line and category first | 1.000" in report
+    assert metrics["writing"]["texts"]["compared"] == 8
+    assert "| ROUGE-L, mean | 0." in report
     for plot in ("reliability.png", "roc.png", "precision_recall.png", "sources.png"):
         assert f"({plot})" in report
         assert (out / plot).stat().st_size > 1000
@@ -247,6 +252,16 @@ def test_a_machine_without_matplotlib_still_gets_its_numbers(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     assert run(monkeypatch, "--data", data, "--adapter", "none", "--out", tmp_path, "--no-write") == 0
     assert "tenken[train]" in (tmp_path / "report.md").read_text()
+
+
+def test_a_machine_without_sacrebleu_still_gets_its_numbers(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages are written and kept, only not compared."""
+    monkeypatch.setitem(__import__("sys").modules, "sacrebleu", None)
+    assert run(monkeypatch, "--data", data, "--adapter", "none", "--out", tmp_path) == 0
+    writing = json.loads((tmp_path / "metrics.json").read_text())["writing"]
+    assert (writing["texts"], writing["replies"]) == (None, {"remark": 10})
 
 
 def test_bad_data_exits_2_and_names_line_and_field(

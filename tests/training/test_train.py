@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from engine.errors import ConfigError, DataError
 from training.__main__ import main
 from training.examples import ExampleSettings
-from training.train import DataKind, kind_of_data, load_plan_settings, read_training_rows
+from training.train import DataKind, kind_of_data, load_plan_settings, read_training_rows, weighted
 
 DIFF = "@@ -0,0 +1,2 @@\n+x = eval(y)\n+print(x)"
 FINDING = {"line": 1, "category": "security", "severity": "major", "message": "Do not evaluate input."}
@@ -50,6 +53,50 @@ def test_files_of_both_kinds_mix(tmp_path: Path) -> None:
     assert (kind_of_data(plain), kind_of_data(items)) == (DataKind.ROWS, DataKind.REVIEW)
     rows, _ = read_training_rows([plain, items], ExampleSettings(tasks=frozenset({"score"})))
     assert [row.kind for row in rows] == ["text", "labels"]
+
+
+def test_files_mix_by_weight(tmp_path: Path) -> None:
+    """One is used twice, of the other a drawn part; what validates is used once, whatever the weight."""
+    team = _items(tmp_path / "team.jsonl", ["train", "train", "dev"])
+    starter = tmp_path / "starter.jsonl"
+    starter.write_text("".join(json.dumps({"prompt": "a", "completion": str(n)}) + "\n" for n in range(10)))
+    settings = ExampleSettings(tasks=frozenset({"score"}))
+    rows, held_out = read_training_rows([team, starter], settings, [2, 0.3])
+    assert [row.kind for row in rows] == ["labels"] * 4 + ["text"] * 3
+    assert len(held_out) == 1
+    assert read_training_rows([team, starter], settings, [2, 0.3])[0] == rows
+    other = replace(settings, seed=1)
+    assert read_training_rows([team, starter], other, [2, 0.3])[0] != rows
+
+
+@pytest.mark.parametrize(("weight", "count"), [(1.0, 10), (0.25, 2), (2.5, 25), (0.001, 0), (3, 30)])
+def test_weights_are_how_often_each_is_used(weight: float, count: int) -> None:
+    """None is used more than once more than another."""
+    used = Counter(weighted(list(range(10)), weight, random.Random(0)))
+    assert used.total() == count
+    assert max(used.values(), default=0) - min(used[n] for n in range(10)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--weight", "0"], "above 0"),
+        (["--weight", "nan"], "above 0"),
+        (["--weight", "much"], "above 0"),
+        (["--weight", "1", "--weight", "2"], "--weight is given 2 times, --data 1 times"),
+    ],
+)
+def test_weights_that_make_no_sense(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and what is wrong, before anything is read."""
+    arguments = ["sft", "--data", str(tmp_path / "x"), "--out", str(tmp_path / "out"), *words]
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    assert code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "[]\n", '{"text": "x"}\n', "{broken\n"])

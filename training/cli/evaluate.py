@@ -31,7 +31,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "evaluate",
         help="measure an adapter on labelled items",
         description="Writes metrics.json, report.md with plots, predictions.jsonl, calibration.json, "
-        "probe.json and scores.jsonl (raw probabilities, reused by the next run).",
+        "probe.json, samples.npz (for gate) and scores.jsonl (raw probabilities, reused by the next run).",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="review JSONL, may be .gz")
     parser.add_argument(
@@ -46,6 +46,11 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--base-too", action="store_true", help="measure the base model beside the adapter")
     parser.add_argument(
         "--write", action=argparse.BooleanOptionalAction, default=True, help="write messages as well"
+    )
+    parser.add_argument(
+        "--likelihood",
+        action=argparse.BooleanOptionalAction,
+        help="measure how probable the data's own comments are (default: where the runner can, torch)",
     )
     parser.add_argument("--lang", type=Language, choices=list(Language), default=Language.EN)
     parser.add_argument("--runner", choices=["llama", "torch"], default="llama")
@@ -68,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate and write the files; return the exit code."""
     from training.evaluate import evaluate
     from training.report import write_calibration, write_metrics, write_predictions
+    from training.samples import SAMPLES, write_samples
 
     plan = _plan(arguments)
     evaluation = evaluate(plan, lambda adapter: _open(arguments, adapter))
@@ -75,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     about = _about(arguments, len(plan.items))
     write_metrics(plan.out / "metrics.json", evaluation, about)
     write_predictions(plan.out / "predictions.jsonl", evaluation)
+    write_samples(plan.out / SAMPLES, evaluation, plan)
     write_calibration(plan.out / "calibration.json", evaluation.systems[0].refitted)
     _write_report(plan.out, evaluation, about)
     print(plan.out / "report.md")
@@ -87,12 +94,15 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     subject, without = find_subject(arguments.adapter), frozenset(arguments.without_tier)
     if arguments.refit:
         subject = replace(subject, calibration=None)
+    if arguments.likelihood and arguments.runner != "torch":
+        raise InputError(f"--likelihood needs --runner torch; {arguments.runner} reads no given text")
     base_too = arguments.base_too and subject.directory is not None
     plan = Plan(
         items=read_items(arguments.data, arguments.split, without, arguments.limit),
         subjects=[subject, *([find_subject("none")] if base_too else [])],
         out=arguments.out,
         write=arguments.write,
+        likelihood=arguments.likelihood is not False,
         language=arguments.lang,
         train=read_items(arguments.train_data, "train", without) if arguments.train_data else (),
         fresh=arguments.fresh,

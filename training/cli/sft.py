@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import InputError
+from training.cli.arguments import weight
+
 if TYPE_CHECKING:
     from training.train import Plan
 
@@ -22,6 +25,14 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument(
         "--data", type=Path, action="append", required=True, metavar="FILE", help="repeatable"
+    )
+    parser.add_argument(
+        "--weight",
+        type=weight,
+        action="append",
+        default=[],
+        metavar="X",
+        help="how often the --data file at the same place is used: 2 twice, 0.3 a drawn part (default: 1)",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="adapter, checkpoints, run.json"
@@ -63,8 +74,15 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         settings, examples = FinetuneSettings(), ExampleSettings()
     else:
         settings, examples = load_plan_settings(arguments.settings)
+    if arguments.weight and len(arguments.weight) != len(arguments.data):
+        raise InputError(
+            f"--weight is given {len(arguments.weight)} times, --data {len(arguments.data)} times: each file "
+            "needs its own, or none has one"
+        )
     base = arguments.base_dir or _embedded_base()
-    return Plan(arguments.data, base, arguments.out, settings, examples, arguments.validation)
+    return Plan(
+        arguments.data, base, arguments.out, settings, examples, arguments.validation, arguments.weight
+    )
 
 
 def _embedded_base() -> Path:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from engine.errors import ConfigError
+from training.toml_settings import load_settings
 
 
 class _Table(BaseModel):
@@ -85,14 +84,4 @@ class HistorySettings(_Table):
 
 def load_history_settings(path: Path | None) -> HistorySettings:
     """Return the settings of a TOML file, or the usual ones. Raises ConfigError naming file and key."""
-    if path is None:
-        return HistorySettings()
-    try:
-        return HistorySettings.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return load_settings(path, HistorySettings)

@@ -72,12 +72,17 @@ class LoadedGemma:
             weights = load_weights(shape, read, plan.precision, LoraRoom(plan.adapters, plan.rank))
             return cls(weights, tokenizer_json, plan, best_ops(device))
 
-    def prompt_tokens(self, *pieces: str) -> Indices:
-        """Return the tokens of pieces that are tokenized apart, BOS first."""
-        ids = [self._bos, *(token for piece in pieces for token in self.encode(piece))]
+    def prompt_tokens(self, *pieces: str, then: Sequence[int] = ()) -> Indices:
+        """Return the tokens of pieces that are tokenized apart, BOS first, and what comes `then`."""
+        ids = [self._bos, *(token for piece in pieces for token in self.encode(piece)), *then]
         if len(ids) > self.plan.context:
             raise RunnerError(f"a prompt has {len(ids)} tokens; ENGINE_CONTEXT allows {self.plan.context}")
         return np.array(ids, np.int32)
+
+    def encode_placed(self, text: str) -> tuple[list[int], list[int]]:
+        """Return the tokens of `text`, and the character at which each begins."""
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        return encoded.ids, [start for start, _ in encoded.offsets]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`, special ones left out."""
@@ -129,6 +134,15 @@ class LoadedGemma:
         with torch.inference_mode():
             chosen = torch.tensor(labels, device=hidden.device)
             found: list[list[float]] = self._model.label_logits(hidden, chosen).softmax(-1).tolist()
+        return found
+
+    def log_probabilities(self, hidden: Tensor, tokens: Sequence[int]) -> list[float]:
+        """Return the natural logarithm of the probability of each of `tokens` after its row of `hidden`."""
+        import torch
+
+        with torch.inference_mode():
+            chosen = torch.tensor(tokens, dtype=torch.long, device=hidden.device)
+            found: list[float] = self._model.log_probabilities(hidden, chosen).tolist()
         return found
 
     def write(

@@ -14,6 +14,8 @@ from engine.runners.gemma.reading import ReadPlan
 from engine.runners.gemma.shape import GemmaShape, Rope
 from engine.runners.gemma.weights import GemmaWeights
 
+_VOCABULARY_PART = 16_384  # tokens whose logits are held at once where all are summed
+
 
 class GemmaModel:
     """Weights, adapters and what is remembered of prompts, on one device."""
@@ -95,6 +97,17 @@ class GemmaModel:
     def label_logits(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Return the scores of some tokens alone, in float32."""
         return hidden.float() @ self.weights.embedding[labels].float().t()
+
+    def log_probabilities(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """Return the logarithm of the probability of each of `tokens` after its row of `hidden`, in float32.
+
+        The vocabulary is summed a part at a time: its logits never take memory as a whole.
+        """
+        wide, embedding = hidden.float(), self.weights.embedding
+        total = wide.new_full((len(wide),), float("-inf"))
+        for part in embedding.split(_VOCABULARY_PART):
+            total = total.logaddexp((wide @ part.float().t()).logsumexp(-1))
+        return (wide * embedding[tokens].float()).sum(-1) - total
 
     def choose(self, logits: Tensor, allowed: Tensor) -> Tensor:
         """Return each row's most probable allowed token."""
