@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.cli import adapters, doctor, feedback, review, serve, token
+from engine.cli import adapters, ask, doctor, feedback, review, serve, token
 from engine.cli.command import Parser, Surroundings, exit_codes_text
 from engine.errors import InputError, TenkenError
 from engine.exits import ExitCode
@@ -18,6 +18,7 @@ from engine.version import tool_version
 
 COMMANDS = (
     review.COMMAND,
+    ask.COMMAND,
     doctor.COMMAND,
     serve.COMMAND,
     token.COMMAND,

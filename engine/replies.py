@@ -103,14 +103,14 @@ def parse_reply(text: str, truncated: bool = False) -> ParsedReply | Nothing | M
 
 def clean_message(text: str) -> str:
     """Return `text` as one paragraph without control characters."""
-    return " ".join(_printable(text).split())
+    return " ".join(printable(text).split())
 
 
 def clean_suggestion(text: str | None) -> str | None:
     """Return `text` without control characters and outer blank lines; None for blank text."""
     if text is None:
         return None
-    lines = [line if line.strip() else "" for line in _printable(text).split("\n")]
+    lines = [line if line.strip() else "" for line in printable(text).split("\n")]
     return "\n".join(lines).strip("\n") or None
 
 
@@ -133,7 +133,8 @@ def _indentation(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return `text` without control characters, but for line ends and tabs."""
     return "".join(
         char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
     )

@@ -65,6 +65,7 @@ def review(
     )
     with run.timed("total"):
         work = plan_work(request, runner.count_tokens)
+        run.files_done = sum(file.is_done for file in work.files)
         pieces = iter(work.pieces)
         while not run.cancellation.cancelled and (group := tuple(islice(pieces, _GROUP))):
             run.write(run.score(group, work))
@@ -121,6 +122,8 @@ class _Run:
         self.malformed = 0
         self.truncated = 0
         self.tokens_read = 0
+        self.lines_done = 0
+        self.files_done = 0
         self.usage = Usage()
         self.seconds: dict[str, float] = {}
 
@@ -134,7 +137,7 @@ class _Run:
             ):
                 piece = group[index]
                 scored.append((piece, list(self._candidates(piece, scores))))
-                piece.file.lines_done += len(piece.chunk.commentable)
+                self._count_lines(piece)
                 self._count(scores)
                 self.on_progress(self._progress(piece, work))
         return scored
@@ -151,7 +154,9 @@ class _Run:
                 self._take(wanted[index], reply)
         left = [candidate.piece for index, candidate in enumerate(wanted) if index not in answered]
         for piece, _ in scored:
-            piece.file.pieces_done += not any(piece is other for other in left)
+            if not any(piece is other for other in left):
+                piece.file.pieces_done += 1
+                self.files_done += piece.file.is_done
 
     def result(self, work: Workload) -> Review:
         """Return the review as it stands."""
@@ -214,9 +219,14 @@ class _Run:
             self.on_finding(finding)
 
     def _progress(self, piece: Piece, work: Workload) -> Progress:
-        done = sum(file.is_done for file in work.files)
-        lines = sum(file.lines_done for file in work.files)
-        return Progress(piece.chunk.path, done, len(work.files), lines, work.lines, self.tokens_read)
+        return Progress(
+            piece.chunk.path, self.files_done, len(work.files), self.lines_done, work.lines, self.tokens_read
+        )
+
+    def _count_lines(self, piece: Piece) -> None:
+        lines = len(piece.chunk.commentable)
+        piece.file.lines_done += lines
+        self.lines_done += lines
 
     def _count_read(self, tokens: int) -> None:
         self.tokens_read += tokens

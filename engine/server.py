@@ -13,12 +13,14 @@ import structlog
 from aiohttp import web
 
 from engine.adapters import Adapter
-from engine.api import health, reviews
+from engine.api import health, questions, reviews
+from engine.api.admission import Admission, Projects, ReviewLimits
 from engine.api.app import make_app
 from engine.api.callers import Tokens
 from engine.api.metrics import Metrics
+from engine.api.questions import Questions
 from engine.api.routes import Route
-from engine.api.running import Projects, ReviewLimits, Reviews
+from engine.api.running import Reviews
 from engine.batching import Limits, Scheduler
 from engine.device import Device
 from engine.errors import UnknownAdapter
@@ -67,7 +69,7 @@ class Engine:
 
     app: web.Application
     device: Device
-    reviews: Reviews
+    admission: Admission
     metrics: Metrics
 
 
@@ -89,9 +91,14 @@ def make_engine(
     batches = replace(options.batches, open_reviews=options.limits.open_reviews)
     device = Device(residents, Scheduler(batches), metrics)
     metrics.watch(device.load)
-    running = Reviews(device, projects or OneAdapter(default), options.limits, metrics)
-    routes = (*reviews.routes(running), *health.routes(running, metrics), *more_routes)
-    return Engine(make_app(routes, metrics, tokens, options.max_body), device, running, metrics)
+    admission = Admission(device, projects or OneAdapter(default), options.limits)
+    routes = (
+        *reviews.routes(Reviews(admission, metrics)),
+        *questions.routes(Questions(admission, metrics)),
+        *health.routes(admission, metrics),
+        *more_routes,
+    )
+    return Engine(make_app(routes, metrics, tokens, options.max_body), device, admission, metrics)
 
 
 @asynccontextmanager
@@ -106,7 +113,7 @@ async def listening(engine: Engine, options: ServerOptions) -> AsyncIterator[int
         await site.start()
         yield runner.addresses[0][1]
     finally:
-        await engine.reviews.drain(options.drain_seconds)
+        await engine.admission.drain(options.drain_seconds)
         await runner.cleanup()
         await asyncio.to_thread(engine.device.stop)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
+from engine.asking import answer_schema
 from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
 
 CANNED_REPLY = '{"severity":"minor","message":"A canned remark."}'
@@ -39,6 +40,11 @@ def by_keyword(keywords: Mapping[str, tuple[str, float]]) -> LineScorer:
         return next((dict([answer]) for keyword, answer in keywords.items() if keyword in block), {})
 
     return score
+
+
+def is_question(request: WriteRequest) -> bool:
+    """Tell whether the request is a person's question, not a line to write about."""
+    return request.schema == answer_schema()
 
 
 class FakeRunner:

@@ -46,6 +46,8 @@ class Texts:
     adapter: str  # {adapter}
     seconds: str  # {seconds}
     list_separator: str
+    answer_truncated: str
+    answer_left_out: str
 
     findings: Counted
     files_reviewed: Counted
@@ -111,6 +113,8 @@ _ENGLISH = Texts(
     adapter="adapter {adapter}",
     seconds="{seconds} s",
     list_separator=", ",
+    answer_truncated="The answer was too long and is cut off.",
+    answer_left_out="Some of the code around it, or of the diff, was too long to be read.",
     findings=Counted("{count} finding", "{count} findings"),
     files_reviewed=Counted("{count} file reviewed", "{count} files reviewed"),
     files_skipped=Counted("{count} file not reviewed", "{count} files not reviewed"),
@@ -180,6 +184,8 @@ _JAPANESE = Texts(
     adapter="アダプター {adapter}",
     seconds="{seconds} 秒",
     list_separator="、",
+    answer_truncated="回答は長すぎるため、途中で切れています。",
+    answer_left_out="周囲のコードまたは差分の一部は、長すぎるため読み込まれていません。",
     findings=Counted("指摘 {count} 件", "指摘 {count} 件"),
     files_reviewed=Counted("{count} ファイルをレビュー", "{count} ファイルをレビュー"),
     files_skipped=Counted("{count} ファイルは対象外", "{count} ファイルは対象外"),

@@ -1,10 +1,11 @@
-"""What crosses the process boundary: ReviewRequest in, Review out. Frozen pydantic, nothing else."""
+"""What crosses the process boundary: ReviewRequest and Review, Question and Answer. Frozen pydantic."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.findings import Finding, Severity, Verdict
 
@@ -135,3 +136,55 @@ class ReviewStatus(_Wire):
         default=(), description="So far; a later one that is more certain may displace one."
     )
     review: Review | None = Field(default=None, description="Set exactly when done.")
+
+
+LineNumber = Annotated[int, Field(ge=1)]
+
+
+class Question(_Wire):
+    """A question about given lines, or about a change."""
+
+    question: str = Field(min_length=1, max_length=4000)
+    path: str = Field(default="", max_length=1024, description="File of the code; its ending tells in what.")
+    code: str = Field(default="", max_length=100_000, description="The lines, perhaps with some around them.")
+    first_line: LineNumber = Field(default=1, description="Number of the first line of `code`.")
+    lines: tuple[LineNumber, LineNumber] | None = Field(
+        default=None, description="First and last of the lines that are meant; all of `code` if not given."
+    )
+    diff: str = Field(default="", max_length=200_000, description="A hunk or a change, beside code or alone.")
+    finding: str = Field(default="", max_length=4000, description="Message of the finding that it is about.")
+    language: Language = Language.EN
+    project: str = Field(
+        default="", max_length=255, description="Whose adapter answers, and whose share of a busy engine."
+    )
+    adapter: str = Field(
+        default="", max_length=128, description="Version to use instead of the project's champion, or none."
+    )
+
+    @model_validator(mode="after")
+    def _lines_are_in_the_code(self) -> Self:
+        if not (self.code.strip() or self.diff.strip()):
+            raise ValueError("code or diff: there is nothing to ask about")
+        if self.lines is not None and not self.first_line <= self.lines[0] <= self.lines[1] <= self.last_line:
+            raise ValueError(f"lines: not within {self.first_line} to {self.last_line}, where `code` is")
+        return self
+
+    @property
+    def last_line(self) -> int:
+        """Number of the last line of `code`."""
+        return self.first_line + self.code.removesuffix("\n").count("\n")
+
+
+class Answer(_Wire):
+    """What the model says to a question. Its text is as untrusted as any of the model's."""
+
+    text: str = Field(min_length=1, description="Plain text in the requested language.")
+    truncated: bool = Field(default=False, description="True if the text was cut off where no more fits.")
+    left_out: bool = Field(
+        default=False,
+        description="True if code around the lines, or a part of the diff, was too long to read.",
+    )
+    base_model: str = ""
+    adapter: str = Field(default="", description="Adapter name with its content hash; empty for none.")
+    tool_version: str = ""
+    usage: Usage = Usage()

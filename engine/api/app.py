@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 
@@ -61,7 +62,7 @@ def _answering_problems(metrics: Metrics) -> Middleware:
             response = await handler(request)
         except (Problem, web.HTTPException, ConfigError) as error:
             response = _response(request, error)
-        except (ConnectionError, TimeoutError):
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):  # the caller left
             _note(request, 499, started, metrics)
             raise
         except Exception:  # noqa: BLE001 - the outermost loop of a request: log, answer, go on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
@@ -40,7 +41,7 @@ def routes(store: FeedbackStore) -> tuple[Route, ...]:
     """Return the routes of this resource."""
 
     async def record(request: web.Request) -> web.StreamResponse:
-        entry = await read_body(request, Feedback)
+        entry = _not_in_the_future(await read_body(request, Feedback))
         request[CALLER].project(entry.project)
         await asyncio.to_thread(store.record, entry)
         return answer(entry)
@@ -106,3 +107,9 @@ def routes(store: FeedbackStore) -> tuple[Route, ...]:
             path_patterns={"fingerprint": _FINGERPRINT},
         ),
     )
+
+
+def _not_in_the_future(entry: Feedback) -> Feedback:
+    """The latest word holds, so a clock that is ahead must not have it for good."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return entry if entry.created <= now else entry.model_copy(update={"created": now})

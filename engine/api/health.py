@@ -5,10 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from engine.api.admission import Admission
 from engine.api.metrics import Metrics
 from engine.api.problems import Problem, ProblemKind
 from engine.api.routes import Route, answer
-from engine.api.running import Reviews
 from engine.version import tool_version
 
 _METRICS_TYPE = "text/plain"
@@ -23,15 +23,15 @@ class Health(BaseModel):
     version: str
 
 
-def routes(reviews: Reviews, metrics: Metrics) -> tuple[Route, ...]:
+def routes(admission: Admission, metrics: Metrics) -> tuple[Route, ...]:
     """Return the routes of this resource."""
 
     async def healthz(request: web.Request) -> web.StreamResponse:
         return answer(Health(version=tool_version()))
 
     async def readyz(request: web.Request) -> web.StreamResponse:
-        if not reviews.ready:
-            raise Problem(ProblemKind.NOT_READY, reviews.why_not_ready, headers={"Retry-After": "5"})
+        if not admission.ready:
+            raise Problem(ProblemKind.NOT_READY, admission.why_not_ready, headers={"Retry-After": "5"})
         return answer(Health(version=tool_version()))
 
     async def show_metrics(request: web.Request) -> web.StreamResponse:

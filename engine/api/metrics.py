@@ -49,13 +49,18 @@ class Metrics:
         self._first_finding = Histogram(
             "tenken_first_finding_seconds", "Time to a first finding.", buckets=_SECONDS, registry=registry
         )
+        self._questions = Histogram(
+            "tenken_question_seconds", "Time of a question.", ["outcome"], buckets=_SECONDS, registry=registry
+        )
         self._requests = Counter(
             "tenken_http_requests", "Requests by route and status.", ["route", "status"], registry=registry
         )
 
     def watch(self, load: Callable[[], tuple[int, int]]) -> None:
         """Report what `load` says, open reviews and waiting works, whenever somebody asks."""
-        reviews = Gauge("tenken_open_reviews", "Reviews in the engine.", registry=self._registry)
+        reviews = Gauge(
+            "tenken_open_reviews", "Reviews and questions in the engine.", registry=self._registry
+        )
         reviews.set_function(lambda: load()[0])
         works = Gauge("tenken_queue_works", "Works that wait.", registry=self._registry)
         works.set_function(lambda: load()[1])
@@ -86,6 +91,10 @@ class Metrics:
     def first_finding(self, seconds: float) -> None:
         """Note how long a review's first finding took."""
         self._first_finding.observe(seconds)
+
+    def question(self, outcome: str, seconds: float) -> None:
+        """Note a question that ended."""
+        self._questions.labels(outcome).observe(seconds)
 
     def request(self, route: str, status: int) -> None:
         """Note a request that was answered."""

@@ -17,6 +17,7 @@ from engine.tokens import Role
 Json = dict[str, Any]
 
 _OF_A_BODY = (
+    ProblemKind.BAD_REQUEST,
     ProblemKind.MALFORMED_BODY,
     ProblemKind.BODY_TOO_LARGE,
     ProblemKind.UNSUPPORTED_MEDIA_TYPE,
@@ -108,7 +109,7 @@ def _response(body: type[BaseModel] | str, route: Route, status: int) -> Json:
         return {"description": route.summary, "content": {body: {"schema": {"type": kind}}}}
     content: Json = {"application/json": {"schema": _reference(body)}}
     if route.streams and status == 200:
-        names = ", ".join(EVENT_NAMES.values())
+        names = ", ".join(EVENT_NAMES[event] for event in route.streams)
         content["text/event-stream"] = {"schema": {"type": "string", "description": f"Events: {names}."}}
     return {"description": _first_line(body), "content": content}
 

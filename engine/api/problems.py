@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
+from engine.errors import DiffError, EngineError, InputError
 from engine.wire import Language
 
 MEDIA_TYPE = "application/problem+json"
@@ -89,8 +91,8 @@ _TITLES: Mapping[ProblemKind, tuple[str, str]] = {
     ProblemKind.INVALID_DIFF: ("The diff cannot be read.", "差分を読み取れません。"),
     ProblemKind.TOO_MANY_FILES: ("The diff has too many files.", "差分のファイル数が多すぎます。"),
     ProblemKind.TOO_MANY_OPEN_REVIEWS: (
-        "Too many reviews of this token are open.",
-        "このトークンで実行中のレビューが多すぎます。",
+        "Too many reviews and questions of this token are open.",
+        "このトークンで実行中のレビューと質問が多すぎます。",
     ),
     ProblemKind.QUEUE_FULL: ("The engine is busy.", "エンジンが混み合っています。"),
     ProblemKind.INTERNAL: (
@@ -155,11 +157,24 @@ def invalid(error: ValidationError, language: Language | None = None) -> Problem
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if any(entry["type"] == "json_invalid" for entry in found):
         return Problem(ProblemKind.MALFORMED_BODY, found[0]["msg"], language)
-    errors = tuple(
-        FieldError(field=".".join(map(str, entry["loc"]))[:200], message=entry["msg"]) for entry in found[:20]
-    )
-    detail = "; ".join(f"{entry.field}: {entry.message}" for entry in errors[:3])
+    errors = tuple(_field_error(entry) for entry in found[:20])
+    detail = "; ".join(": ".join(filter(None, (entry.field, entry.message))) for entry in errors[:3])
     return Problem(ProblemKind.INVALID_REQUEST, detail, language, errors=errors)
+
+
+def _field_error(entry: ErrorDetails) -> FieldError:
+    """Where no field alone is to blame, it is empty and the message says which are."""
+    message = entry["msg"].removeprefix("Value error, ")
+    return FieldError(field=".".join(map(str, entry["loc"]))[:200], message=message)
+
+
+def problem_of(error: EngineError | InputError, language: Language) -> Problem:
+    """Return what a caller is told of an error of the pipeline."""
+    if isinstance(error, DiffError):
+        return Problem(ProblemKind.INVALID_DIFF, error.reason, language, error.line)
+    if isinstance(error, InputError):
+        return Problem(ProblemKind.INVALID_REQUEST, str(error), language)
+    return Problem(ProblemKind.ENGINE_FAILED, str(error), language)
 
 
 def titles() -> Mapping[ProblemKind, tuple[str, str]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from engine.api.problems import ProblemKind
-from engine.api.routes import CALLER, Route, answer, read_body
+from engine.api.problems import ProblemBody, ProblemKind
+from engine.api.routes import CALLER, Route, answer, read_body, wants_events
 from engine.api.running import Reviews, Running
 from engine.api.streams import PATIENCE_SECONDS, send_events
-from engine.wire import Review, ReviewRequest, ReviewStatus
+from engine.findings import Finding
+from engine.wire import Review, ReviewProgress, ReviewRequest, ReviewStatus
 
 _ID = "^[0-9a-f]{24}$"
 
@@ -54,7 +55,7 @@ def routes(reviews: Reviews) -> tuple[Route, ...]:
                 ProblemKind.NOT_READY,
                 ProblemKind.SHUTTING_DOWN,
             ),
-            streams=True,
+            streams=(ReviewProgress, Finding, Review, ProblemBody),
         ),
         Route(
             "GET",
@@ -80,7 +81,7 @@ def routes(reviews: Reviews) -> tuple[Route, ...]:
 async def _until_done(request: web.Request, running: Running, headers: dict[str, str]) -> web.StreamResponse:
     """Answer when it is done, or as it happens. A caller that goes away cancels the review."""
     try:
-        if "text/event-stream" in request.headers.get("Accept", ""):
+        if wants_events(request):
             return await send_events(request, running.events(PATIENCE_SECONDS), headers)
         return answer(await running.result(), headers=headers)
     finally:

@@ -41,7 +41,7 @@ class Route:
     path_patterns: Mapping[str, str] = field(default_factory=dict)  # parameter of the path -> its pattern
     query: Mapping[str, str] = field(default_factory=dict)  # parameter after the ? -> what it is
     files: Mapping[str, bool] = field(default_factory=dict)  # part of a form -> whether it has to be there
-    streams: bool = False  # also answers with server-sent events
+    streams: tuple[type[BaseModel], ...] = ()  # what it also tells as server-sent events, if asked to
 
 
 def check_address(request: web.Request, route: Route) -> None:
@@ -60,7 +60,10 @@ async def read_body(request: web.Request, model: type[_Model]) -> _Model:
     """Return the body; raises Problem 400, 413, 415 or 422."""
     if request.content_type != "application/json":
         raise Problem(ProblemKind.UNSUPPORTED_MEDIA_TYPE, "application/json")
-    data = await request.read()
+    try:
+        data = await request.read()
+    except web.RequestPayloadError as error:
+        raise Problem(ProblemKind.BAD_REQUEST, "the body cannot be decoded") from error
     try:
         return model.model_validate_json(data, strict=True)
     except ValidationError as error:
@@ -75,6 +78,11 @@ def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | Non
         headers=headers,
         content_type=MEDIA_TYPE if isinstance(model, ProblemBody) else "application/json",
     )
+
+
+def wants_events(request: web.Request) -> bool:
+    """Tell whether the caller would rather have events than one body."""
+    return "text/event-stream" in request.headers.get("Accept", "")
 
 
 def preferred_language(request: web.Request) -> Language:

@@ -1,49 +1,30 @@
-"""The reviews in the engine's care: let in, run in threads, watched, cancelled, remembered for a while."""
+"""The reviews in the engine's care: run in threads, watched, cancelled, remembered for a while."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import structlog
 from pydantic import BaseModel
 
-from engine.adapters import Adapter
+from engine.api.admission import Admission, Place
 from engine.api.callers import Caller
-from engine.api.problems import Problem, ProblemBody, ProblemKind
-from engine.batching import Ticket
-from engine.device import Device, ScheduledRunner
-from engine.errors import DiffError, EngineError, InputError, QueueFull, UnknownAdapter
+from engine.api.problems import Problem, ProblemBody, ProblemKind, problem_of
+from engine.errors import EngineError, InputError
 from engine.findings import Finding
 from engine.opening import calibration_of
 from engine.parsing import parse_diff
-from engine.residents import version_of
 from engine.review import Progress, review
 from engine.runners import Cancellation
 from engine.wire import Review, ReviewProgress, ReviewRequest, ReviewState, ReviewStatus
 from engine.workload import require_room
 
 _log = structlog.get_logger()
-_SOON = {"Retry-After": "5"}
-
-
-class Projects(Protocol):
-    """Knows the projects; called from worker threads."""
-
-    def adapter(self, project: str, version: str) -> Adapter | None:
-        """Return the adapter of that version, the project's champion where it is empty.
-
-        None is the base model alone. Raises UnknownAdapter.
-        """
-
-    def suppressed(self, project: str) -> Collection[str]:
-        """Return the fingerprints of the findings that the project does not want again."""
 
 
 class ReviewMeter(Protocol):
@@ -54,19 +35,6 @@ class ReviewMeter(Protocol):
 
     def review(self, outcome: str, seconds: float) -> None:
         """Note a review that ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewLimits:
-    """What one engine takes on."""
-
-    open_reviews: int = 256
-    open_per_token: int = 32
-    files: int = 3000  # of a diff
-    seconds: float = 1800  # then a review ends with what it has
-    context: int = 4096  # tokens the model reads at once
-    remembered: int = 256  # finished reviews that can still be asked for
-    remembered_seconds: float = 900
 
 
 @dataclass(slots=True, eq=False)
@@ -147,46 +115,24 @@ class Running:
 class Reviews:
     """All reviews of this engine."""
 
-    def __init__(self, device: Device, projects: Projects, limits: ReviewLimits, meter: ReviewMeter) -> None:
-        self._device = device
-        self._projects = projects
-        self._limits = limits
+    def __init__(self, admission: Admission, meter: ReviewMeter) -> None:
+        self._admission = admission
         self._meter = meter
-        self._pool = ThreadPoolExecutor(limits.open_reviews, thread_name_prefix="review")
         self._open: dict[str, Running] = {}
         self._finished: OrderedDict[str, Running] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = False
-
-    @property
-    def ready(self) -> bool:
-        """Whether reviews are taken on."""
-        return self._device.ready and not self._draining
-
-    @property
-    def why_not_ready(self) -> str:
-        """Why reviews are not taken on, for a person; empty where it is only a matter of time."""
-        return str(self._device.failure or "")
 
     async def start(self, request: ReviewRequest, caller: Caller) -> Running:
         """Take a review on and return it running; raises Problem where it cannot be."""
-        project = caller.project(request.project)
-        self._require_place(caller)
-        running = Running(secrets.token_hex(12), caller.id)
-        self._open[running.id] = running
+        place = await self._admission.enter(caller, request, background=request.background)
         try:
-            adapter = await self._adapter(project, request.adapter)
-            suppressed = await asyncio.to_thread(self._projects.suppressed, project)
-            runner = self._let_in(running, project or f"token {caller.id}", request, adapter)
-            try:
-                await asyncio.to_thread(self._check, request, runner)
-            except BaseException:
-                runner.close()
-                raise
+            suppressed = await asyncio.to_thread(self._admission.projects.suppressed, place.project)
+            await asyncio.to_thread(self._check, request, place)
         except BaseException:
-            del self._open[running.id]
+            self._admission.leave(place)
             raise
-        task = asyncio.create_task(self._run(running, request, runner, adapter, suppressed))
+        running = self._open[place.id] = Running(place.id, place.owner, place.cancellation)
+        task = asyncio.create_task(self._run(running, request, place, suppressed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return running
@@ -199,93 +145,51 @@ class Reviews:
             raise Problem(ProblemKind.NOT_FOUND)
         return running
 
-    async def drain(self, seconds: float) -> None:
-        """Refuse new reviews and wait for the open ones; then end what is left with what it has."""
-        self._draining = True
-        tasks = tuple(self._tasks)
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
-        for running in self._open.values():
-            running.cancellation.cancel()
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks))
-        self._pool.shutdown(wait=False)
-
-    def _require_place(self, caller: Caller) -> None:
-        if self._draining:
-            raise Problem(ProblemKind.SHUTTING_DOWN, headers=_SOON)
-        if not self._device.ready:
-            raise Problem(ProblemKind.NOT_READY, self.why_not_ready, headers=_SOON)
-        own = sum(running.owner == caller.id for running in self._open.values())
-        if own >= self._limits.open_per_token:
-            raise Problem(ProblemKind.TOO_MANY_OPEN_REVIEWS, f"{own} are open", headers=_SOON)
-
-    async def _adapter(self, project: str, version: str) -> Adapter | None:
-        try:
-            return await asyncio.to_thread(self._projects.adapter, project, version)
-        except UnknownAdapter as error:
-            raise Problem(ProblemKind.UNKNOWN_ADAPTER, str(error)) from error
-
-    def _let_in(
-        self, running: Running, share: str, request: ReviewRequest, adapter: Adapter | None
-    ) -> ScheduledRunner:
-        deadline = time.monotonic() + self._limits.seconds
-        ticket = Ticket(running.id, share, version_of(adapter), request.background)
-        try:
-            return self._device.open(ticket, adapter, deadline)
-        except QueueFull as error:
-            wait = {"Retry-After": str(error.retry_after)}
-            raise Problem(ProblemKind.QUEUE_FULL, str(error), request.language, headers=wait) from error
-
-    def _check(self, request: ReviewRequest, runner: ScheduledRunner) -> None:
+    def _check(self, request: ReviewRequest, place: Place) -> None:
+        limits = self._admission.limits
         try:
             files = len(parse_diff(request.diff))
-            require_room(request, runner.count_tokens, self._limits.context)
+            require_room(request, place.runner.count_tokens, limits.context)
         except InputError as error:
-            raise problem_of(error, request) from error
-        if files > self._limits.files:
-            detail = f"{files} files; at most {self._limits.files} are reviewed at once"
+            raise problem_of(error, request.language) from error
+        if files > limits.files:
+            detail = f"{files} files; at most {limits.files} are reviewed at once"
             raise Problem(ProblemKind.TOO_MANY_FILES, detail, request.language)
 
     async def _run(
-        self,
-        running: Running,
-        request: ReviewRequest,
-        runner: ScheduledRunner,
-        adapter: Adapter | None,
-        suppressed: Collection[str],
+        self, running: Running, request: ReviewRequest, place: Place, suppressed: Collection[str]
     ) -> None:
-        loop = asyncio.get_running_loop()
+        loop, told = asyncio.get_running_loop(), False
 
         def on_progress(progress: Progress) -> None:
             loop.call_soon_threadsafe(running.note, ReviewProgress(**asdict(progress)))
 
         def on_finding(finding: Finding) -> None:
-            if not running.findings:
+            nonlocal told
+            if not told:
                 self._meter.first_finding(time.monotonic() - running.started)
+            told = True
             loop.call_soon_threadsafe(running.note, None, finding)
 
         def work() -> Review:
-            try:
-                return review(
-                    request,
-                    runner,
-                    calibration_of(adapter),
-                    on_progress=on_progress,
-                    on_finding=on_finding,
-                    cancellation=running.cancellation,
-                    suppressed=suppressed,
-                )
-            finally:
-                runner.close()
+            return review(
+                request,
+                place.runner,
+                calibration_of(place.adapter),
+                on_progress=on_progress,
+                on_finding=on_finding,
+                cancellation=place.cancellation,
+                suppressed=suppressed,
+            )
 
         try:
-            running.review = await loop.run_in_executor(self._pool, work)
+            running.review = await self._admission.run(work)
         except (EngineError, InputError) as error:
-            running.problem = problem_of(error, request)
+            running.problem = problem_of(error, request.language)
         except Exception:  # noqa: BLE001 - the outermost loop of a review: log, tell the caller, go on
             _log.exception("review.broke", review=running.id)
             running.problem = Problem(ProblemKind.INTERNAL, language=request.language)
+        self._admission.leave(place)
         self._end(running)
 
     def _end(self, running: Running) -> None:
@@ -306,18 +210,10 @@ class Reviews:
         )
 
     def _forget(self) -> None:
-        oldest = time.monotonic() - self._limits.remembered_seconds
+        limits = self._admission.limits
+        oldest = time.monotonic() - limits.remembered_seconds
         while self._finished:
             first = next(iter(self._finished.values()))
-            if len(self._finished) <= self._limits.remembered and (first.ended or 0) >= oldest:
+            if len(self._finished) <= limits.remembered and (first.ended or 0) >= oldest:
                 return
             self._finished.popitem(last=False)
-
-
-def problem_of(error: EngineError | InputError, request: ReviewRequest) -> Problem:
-    """Return what a caller is told of an error of the pipeline."""
-    if isinstance(error, DiffError):
-        return Problem(ProblemKind.INVALID_DIFF, error.reason, request.language, error.line)
-    if isinstance(error, InputError):
-        return Problem(ProblemKind.INVALID_REQUEST, str(error), request.language)
-    return Problem(ProblemKind.ENGINE_FAILED, str(error), request.language)

@@ -1,4 +1,4 @@
-"""Server-sent events: a review as it happens."""
+"""Server-sent events: a review as it happens, or an answer when it is there."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pydantic import BaseModel
 
 from engine.api.problems import ProblemBody
 from engine.findings import Finding
-from engine.wire import Review, ReviewProgress
+from engine.wire import Answer, Review, ReviewProgress
 
 EVENT_NAMES: Mapping[type[BaseModel], str] = {
     ReviewProgress: "progress",
     Finding: "finding",
     Review: "review",
+    Answer: "answer",
     ProblemBody: "problem",
 }
 PATIENCE_SECONDS = 10.0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
+from filelock import FileLock, Timeout
 
 from engine.adapter_checks import MAX_BYTES
 from engine.adapters import FILES, MANIFEST
@@ -20,6 +22,7 @@ SIGNATURE = "signature"
 PARTS = {**dict.fromkeys((MANIFEST, *FILES), True), SIGNATURE: False}
 """The parts of the form, by their names -> whether they have to be there."""
 
+_PREFIX, _LOCK = ".upload-", ".lock"
 _MAX_SIGNATURE = 2**20
 _CHUNK = 2**18
 
@@ -29,14 +32,38 @@ async def received(request: web.Request, data: Path) -> AsyncIterator[Path]:
     """Give a directory with the files of the form, gone afterwards. Raises Problem 400, 413, 415 or 422."""
     if request.content_type != "multipart/form-data":
         raise Problem(ProblemKind.UNSUPPORTED_MEDIA_TYPE, "multipart/form-data")
-    with tempfile.TemporaryDirectory(dir=data, prefix=".upload-") as scratch:
-        directory = Path(scratch) / "adapter"
+    with _scratch(data) as scratch:
+        directory = scratch / "adapter"
         directory.mkdir()
         try:
             await _receive(request, directory)
-        except (ValueError, EOFError, AssertionError, HttpProcessingError) as error:
+        except (ValueError, EOFError, AssertionError, HttpProcessingError, web.RequestPayloadError) as error:
             raise Problem(ProblemKind.BAD_REQUEST, "the form cannot be read") from error
         yield directory
+
+
+def sweep_uploads(data: Path) -> None:
+    """Remove what killed processes left of uploads below `data`; those that go on are left alone."""
+    for name in {path.name.removesuffix(_LOCK) for path in data.glob(f"{_PREFIX}*")}:
+        lock = data / f"{name}{_LOCK}"
+        with suppress(Timeout), FileLock(lock, timeout=0):
+            shutil.rmtree(data / name, ignore_errors=True)
+            lock.unlink()
+
+
+@contextmanager
+def _scratch(data: Path) -> Iterator[Path]:
+    """Give a new directory, locked while inside. A process that is killed leaves it, and its lock open."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = data / f"{_PREFIX}{secrets.token_hex(8)}"
+    lock = scratch.with_name(f"{scratch.name}{_LOCK}")
+    with FileLock(lock):
+        try:
+            scratch.mkdir(mode=0o700)
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            lock.unlink()
 
 
 async def _receive(request: web.Request, directory: Path) -> None:

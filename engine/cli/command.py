@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from pydantic import ValidationError
+
+from engine.errors import InputError
 from engine.exits import ExitCode
 from engine.opening import OpenRunner
 
@@ -48,6 +51,12 @@ def add_action(
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(act=act)
     return parser
+
+
+def refused(error: ValidationError) -> InputError:
+    """Return what a user is told of arguments that the wire's models do not take."""
+    first = error.errors()[0]
+    return InputError(": ".join((*map(str, first["loc"][:1]), first["msg"].removeprefix("Value error, "))))
 
 
 def exit_codes_text() -> str:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from pydantic import ValidationError
 
-from engine.cli.command import Command, Parser, Surroundings, add_action
+from engine.cli.command import Command, Parser, Surroundings, add_action, refused
 from engine.cli.listing import print_json, print_table
 from engine.errors import InputError
 from engine.exits import ExitCode
@@ -65,8 +65,7 @@ def _record(arguments: argparse.Namespace, project: str) -> None:
             reason=arguments.reason,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]}: {first['msg']}") from error
+        raise refused(error) from error
     with open_store(load_settings()) as store:
         store.feedback.record(entry)
     if arguments.json:

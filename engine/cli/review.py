@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
 from engine import changes
-from engine.adapters import Adapter
 from engine.changes import Change
 from engine.cli.command import Command, Surroundings
 from engine.cli.interrupts import interruptible
 from engine.cli.output import Output
-from engine.client import HttpOptions, HttpReviewClient, LocalReviewClient, ReviewClient
+from engine.cli.where import add_adapter, add_where, engine_elsewhere, remembered
+from engine.client import LocalReviewClient, ReviewClient
 from engine.config import CONFIG_NAME, ProjectConfig, load_config, read_guidelines, repository_root
-from engine.connecting import proxy_for
 from engine.errors import InputError
 from engine.exits import ExitCode
 from engine.findings import Severity
 from engine.formats import FORMATS, lines_of
-from engine.opening import calibration_of, choose_adapter
+from engine.opening import calibration_of
 from engine.parsing import parse_diff
-from engine.projects import project_of
 from engine.review import review_without_model
 from engine.runners import Cancellation
-from engine.settings import EngineSettings, load_settings, read_token
-from engine.store.opening import open_store, store_exists
+from engine.settings import load_settings
 from engine.wire import Language, Review, ReviewRequest
 
 
@@ -47,18 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--severity", choices=_severities(), help="leave out findings below")
     how.add_argument("--max-findings", type=int, metavar="N", help="keep the N most certain")
     how.add_argument("--guidelines", type=Path, metavar="FILE", help="the team's rules, plain text")
-    how.add_argument(
-        "--adapter",
-        metavar="DIR|none",
-        help="another adapter (with --engine: its version), or the base model alone",
-    )
-
-    where = parser.add_argument_group("where (this process, if no engine is given)")
-    where.add_argument("--engine", metavar="URL", help="an engine that does the work; also ENGINE_URL")
-    where.add_argument("--token-file", type=Path, metavar="FILE", help="its token; also ENGINE_TOKEN")
-    where.add_argument(
-        "--project", metavar="NAME", help="e.g. group/app; here, that of the git remote if not given"
-    )
+    add_adapter(how)
+    add_where(parser)
 
     out = parser.add_argument_group("output")
     out.add_argument(
@@ -97,9 +83,11 @@ def _review(
     cancellation: Cancellation,
 ) -> Review:
     settings = load_settings()
-    if url := arguments.engine or settings.url:
-        return _review_elsewhere(url, arguments, settings, request, output, cancellation)
-    adapter, suppressed = _remembered(arguments, settings, around.folder)
+    if (elsewhere := engine_elsewhere(arguments, settings)) is not None:
+        asked = {"adapter": arguments.adapter or "", "project": arguments.project or ""}
+        with closing(elsewhere), output.live():
+            return _watched(elsewhere, request.model_copy(update=asked), output, cancellation)
+    adapter, suppressed = remembered(arguments, settings, around.folder)
     if (result := review_without_model(request)) is not None:
         return result
     if adapter is None:
@@ -109,41 +97,6 @@ def _review(
         client = LocalReviewClient(runner, calibration_of(adapter), settings.context, suppressed)
         with closing(client):
             return _watched(client, request, output, cancellation)
-
-
-def _remembered(
-    arguments: argparse.Namespace, settings: EngineSettings, folder: Path
-) -> tuple[Adapter | None, Collection[str]]:
-    """Return the adapter, one that is named before the champion, and what the project dismissed."""
-    chosen = choose_adapter(arguments.adapter, settings)
-    if not store_exists(settings):
-        return chosen, ()
-    from engine.store.projects import StoredProjects
-
-    project = arguments.project or project_of(folder) or ""
-    with open_store(settings) as store:
-        projects = StoredProjects(store, chosen)
-        is_named = arguments.adapter or settings.adapter_dir
-        return chosen if is_named else projects.adapter(project), projects.suppressed(project)
-
-
-def _review_elsewhere(
-    url: str,
-    arguments: argparse.Namespace,
-    settings: EngineSettings,
-    request: ReviewRequest,
-    output: Output,
-    cancellation: Cancellation,
-) -> Review:
-    token = read_token(arguments.token_file) if arguments.token_file else settings.token
-    options = HttpOptions(
-        token.get_secret_value() if token else "", settings.ca_file, settings.proxy or proxy_for(url)
-    )
-    named = request.model_copy(
-        update={"adapter": arguments.adapter or "", "project": arguments.project or ""}
-    )
-    with closing(HttpReviewClient(url, options)) as client, output.live():
-        return _watched(client, named, output, cancellation)
 
 
 def _watched(

@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
         raise ConfigError(f"{arguments.tokens}: no tokens; run: tenken token create --tokens FILE")
     try:
         from engine.api import adapters, feedback
+        from engine.api.uploads import sweep_uploads
         from engine.server import make_engine, serve
         from engine.store.projects import StoredProjects
     except ImportError as missing:
@@ -61,6 +62,7 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        sweep_uploads(store.registry.data)
         load = functools.partial(around.open_runner, settings)
         routes = (
             *adapters.routes(store.registry, base_sha256_of(settings)),
@@ -104,7 +106,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _options(arguments: argparse.Namespace, settings: EngineSettings) -> ServerOptions:
-    from engine.api.running import ReviewLimits
+    from engine.api.admission import ReviewLimits
     from engine.server import ServerOptions, tls_context
 
     limits = ReviewLimits(

@@ -52,7 +52,8 @@ def _finding(finding: Finding, language: Language, line_at: LineLookup) -> Itera
     texts = TEXTS[language]
     kind = f"{texts.severity[finding.severity]} · {texts.category[finding.category]}"
     yield f"### {ICONS[finding.severity]} {kind} · {code_span(_place(finding))}"
-    yield f"{prose(finding.message)}\n\n*{confidence_phrase(finding.confidence, language)}*"
+    mark = f" · {code_span(finding.fingerprint)}" if finding.fingerprint else ""
+    yield f"{prose(finding.message)}\n\n*{confidence_phrase(finding.confidence, language)}*{mark}"
     if finding.suggestion is not None:
         yield f"**{texts.suggestion}**\n\n{_diff(finding, line_at)}"
     elif finding.code:

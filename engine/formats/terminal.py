@@ -77,6 +77,7 @@ class FindingView:
     def _heading(self, glyphs: _Glyphs) -> Text:
         finding, texts = self.finding, TEXTS[self.language]
         style = _STYLES[finding.severity]
+        aside = (confidence_phrase(finding.confidence, self.language), one_line(finding.fingerprint))
         return Text.assemble(
             (f"{glyphs.icons[finding.severity]} ", style),
             (f"{one_line(finding.path)}:{finding.line}", "bold"),
@@ -84,7 +85,7 @@ class FindingView:
             (texts.severity[finding.severity], style),
             (glyphs.dot, "dim"),
             texts.category[finding.category],
-            (f"{glyphs.dot}{confidence_phrase(finding.confidence, self.language)}", "dim"),
+            *((f"{glyphs.dot}{part}", "dim") for part in aside if part),
         )
 
 

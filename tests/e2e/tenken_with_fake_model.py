@@ -9,13 +9,15 @@ from engine.__main__ import main
 from engine.adapters import Adapter
 from engine.runners import Runner, WriteRequest
 from engine.settings import EngineSettings
-from engine.testing import FakeRunner, by_keyword
+from engine.testing import FakeRunner, by_keyword, is_question
 
 
 def write(request: WriteRequest) -> str:
     """Answer at once, or after a while for a line that says so."""
     if "slow" in request.suffix:
         time.sleep(1)
+    if is_question(request):
+        return '{"answer":"It evaluates \\u202etext."}'
     number = request.suffix.split()[0]
     return f'{{"severity":"major","message":"Remark {number}."}}'
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +84,26 @@ def test_review_elsewhere_is_the_review_here(tmp_path: Path) -> None:
     ]
     assert "secret_name" not in log
     assert token not in log
+
+
+def test_a_killed_upload_is_cleaned_up_at_the_next_start(tmp_path: Path) -> None:
+    """What SIGKILL left half received is gone when the engine listens again."""
+    data = tmp_path / ".local" / "share" / "tenken"
+    head = (
+        b"POST /v1/adapters HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="README.md"\r\n\r\nbeginning'
+    )
+    with engine(tmp_path) as (url, process):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(head)
+            while not list(data.glob(".upload-*/adapter/*")):
+                time.sleep(0.01)
+            process.kill()
+    assert list(data.glob(".upload-*"))
+    with engine(tmp_path):
+        assert list(data.glob(".upload-*")) == []
 
 
 def _without_times(report: str) -> list[str]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.adapters import Adapter
+from engine.api.admission import Projects
 from engine.api.callers import Tokens
 from engine.api.routes import Route
-from engine.api.running import Projects
 from engine.runners import Runner, WriteRequest
 from engine.server import Engine, ServerOptions, listening, make_engine
-from engine.testing import FakeRunner, by_keyword
+from engine.testing import FakeRunner, by_keyword, is_question
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +131,6 @@ def finding_evals(**options: Any) -> FakeRunner:
 
 
 def _about(request: WriteRequest) -> str:
+    if is_question(request):
+        return json.dumps({"answer": "It adds up."})
     return json.dumps({"severity": "minor", "message": f"About {request.suffix.strip()[:40]}"})

@@ -34,7 +34,7 @@ from engine.runners import Cancellation
 from engine.server import ServerOptions, tls_context
 from engine.testing import FakeRunner
 from engine.tokens import Role, TokenFile
-from engine.wire import Language, Review, ReviewRequest
+from engine.wire import Answer, Language, Question, Review, ReviewRequest
 
 MakeClient = Callable[[FakeRunner], ReviewClient]
 REQUEST = ReviewRequest(diff=diff_of())
@@ -126,6 +126,37 @@ def test_a_cancelled_review_keeps_what_it_has(client_of: MakeClient) -> None:
     review = client_of(finding_evals(hold=hold)).review(request, on_finding=stop, cancellation=cancellation)
     assert review.partial
     assert 1 <= len(review.findings) < 50
+
+
+QUESTION = Question(question="What does it do?", path="a.py", code="x = 1\ny = eval(x)\n", lines=(2, 2))
+
+
+def test_a_question_is_answered(client_of: MakeClient) -> None:
+    """The answer does not depend on where the model is."""
+    answer = client_of(finding_evals()).ask(QUESTION)
+    assert answer is not None
+    assert (answer.text, answer.base_model, answer.truncated) == ("It adds up.", "fake-base", False)
+
+
+def test_a_question_that_does_not_fit_is_refused(client_of: MakeClient) -> None:
+    """It is the asker's to shorten."""
+    long = Question(question="What is it?", code="value = [1, 2, 3]\n" * 2000)
+    with pytest.raises(InputError, match="ask about fewer lines"):
+        client_of(finding_evals()).ask(long)
+
+
+def test_a_model_without_an_answer_is_an_engine_error(client_of: MakeClient) -> None:
+    """Nothing is made up in its place."""
+    with pytest.raises(RunnerError, match="no answer"):
+        client_of(finding_evals(replies="null")).ask(QUESTION)
+
+
+def test_a_cancelled_question_has_no_answer(client_of: MakeClient) -> None:
+    """Whoever asked is free at once."""
+    runner = finding_evals(hold=Event())
+    cancellation = Cancellation()
+    threading.Thread(target=lambda: (runner.started.wait(10), cancellation.cancel())).start()
+    assert client_of(runner).ask(QUESTION, cancellation=cancellation) is None
 
 
 def test_closing_twice_does_no_harm(client_of: MakeClient) -> None:
@@ -278,6 +309,16 @@ CUT = {
     "another version's": b'event: review\ndata: {"verdict":"purple"}\n\n',
     "no stream": b"<html>hello</html>",
 }
+
+
+def test_a_question_is_tried_again_and_given_up_alike() -> None:
+    """What holds for reviews holds for questions."""
+    answer = (200, {}, b'event: answer\ndata: {"text":"Yes."}\n\n')
+    with Script(BUSY, answer) as script:
+        assert HttpReviewClient(script.url, HURRIED).ask(QUESTION) == Answer(text="Yes.")
+    assert [path for _, path, _ in script.asked] == ["/v1/ask"] * 2
+    with Script((200, {}, b"")) as script, pytest.raises(Unreachable):
+        HttpReviewClient(script.url, HURRIED).ask(QUESTION)
 
 
 @pytest.mark.parametrize("case", CUT)

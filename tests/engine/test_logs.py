@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -15,10 +16,11 @@ from engine.logs import log_json
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """Log to memory, and as before afterwards."""
-    stream = io.StringIO()
+    stream, handlers = io.StringIO(), logging.getLogger().handlers
     log_json(stream=stream)
     yield stream
     structlog.reset_defaults()
+    logging.getLogger().handlers = handlers
 
 
 def test_an_event_is_a_line_of_json(log: io.StringIO) -> None:
@@ -46,3 +48,18 @@ def test_an_errors_text_stays_out(log: io.StringIO) -> None:
     assert (event["error"], event["kind"]) == ("ValueError", "score")
     assert "test_logs.py" in event["where"][0]
     assert "hunter2" not in log.getvalue()
+
+
+def test_what_libraries_say_stays_out(log: io.StringIO) -> None:
+    """Where they said it is logged, as JSON like the rest; once, however often logging was set up."""
+    log_json(stream=log)
+    try:
+        raise ValueError("Authorization: Bearer hunter2")
+    except ValueError:
+        logging.getLogger("aiohttp.server").exception("cannot read %s", "hunter2")
+    logging.getLogger("aiohttp.server").info("hello")
+    [line] = log.getvalue().splitlines()
+    event = json.loads(line)
+    assert (event["event"], event["library"], event["level"]) == ("library.said", "aiohttp.server", "error")
+    assert (event["error"], "test_logs.py" in event["place"]) == ("ValueError", True)
+    assert "hunter2" not in line

@@ -15,7 +15,10 @@ from engine.prompts import (
     CATEGORY_LABELS,
     LABELS,
     NO_FINDING,
+    AskContext,
     PromptContext,
+    ask_prompt,
+    code_row,
     defuse,
     review_prompt,
     score_blocks,
@@ -60,6 +63,22 @@ def test_prompts_are_what_the_adapters_were_trained_on(
 ) -> None:
     """Any change to a prompt shows here, and makes every trained adapter worse until it is trained again."""
     golden(DATA / f"{name}.txt", _render(context))
+
+
+@pytest.mark.parametrize("language", Language)
+def test_questions_are_asked_so(golden: Callable[[Path, str], None], language: Language) -> None:
+    """Each part is fenced data with a line that says what it is."""
+    rows = [code_row(number, text) for number, text in enumerate(("def f(x):", "    return x", ""), 9)]
+    context = AskContext("app/load.py", "python", rows, (9, 10), "@@ -9 +9 @@\n-x\n+y", "Say `why`: ```x```.")
+    golden(DATA / f"ask-{language.value}.txt", ask_prompt(" Why <end_of_turn>?\n", context, language))
+
+
+def test_a_bare_question_has_no_empty_parts() -> None:
+    """What is not given is not shown."""
+    prompt = ask_prompt("Why?", AskContext(diff="+x"), Language.EN)
+    assert prompt.count("```") == 4
+    assert "Code" not in prompt
+    assert "A question:\n" in prompt
 
 
 def test_only_added_lines_with_text_get_a_block() -> None:

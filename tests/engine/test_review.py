@@ -97,6 +97,19 @@ def test_progress_reaches_the_end() -> None:
     assert seen[-1].tokens > seen[0].tokens > 0
 
 
+def test_progress_counts_whole_files() -> None:
+    """A file is done when its last chunk was scored and written about, not when its first one was."""
+    seen: list[Progress] = []
+    diff = "".join(
+        diff_of(f"f{n}.py", [f"x = {i}" for i in range(lines)]) for n, lines in enumerate((3, 400, 3))
+    )
+    review(ReviewRequest(diff=diff), FakeRunner(), on_progress=seen.append)
+    done = {progress.path: progress.files_done for progress in seen}
+    assert len(seen) > 8  # chunks, of which four are scored before the first of them is written about
+    assert (seen[0].files_done, done["f1.py"], seen[-1].files) == (0, 1, 3)
+    assert done["f2.py"] in (1, 2)
+
+
 def test_cap_keeps_the_most_certain() -> None:
     """The cap holds over the whole review, whichever file comes first; the rest is counted."""
     keywords = {f"v{n}": (" bug", 0.5 + n / 100) for n in range(10)}

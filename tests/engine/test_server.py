@@ -12,14 +12,16 @@ from threading import Event
 
 import aiohttp
 import pytest
+from aiohttp import web
 from serving import Serve, Served, diff_of, finding_evals
 
+from engine.api.admission import ReviewLimits
 from engine.api.problems import ProblemKind, titles
-from engine.api.running import ReviewLimits
+from engine.api.routes import Route
 from engine.errors import AdapterError, RunnerError
 from engine.server import ServerOptions
 from engine.tokens import Role, TokenFile
-from engine.wire import Review, ReviewState, ReviewStatus
+from engine.wire import Answer, Review, ReviewState, ReviewStatus
 
 REVIEW = {"diff": diff_of()}
 SMALL = ServerOptions(limits=ReviewLimits(files=3), max_body=20_000, drain_seconds=0.2)
@@ -76,6 +78,110 @@ def test_a_review_can_go_on_without_its_caller(serve: Serve) -> None:
     assert review.partial
 
 
+QUESTION = {"question": "What does it do?", "path": "a.py", "code": "y = eval(x)\n"}
+
+
+def test_a_question_is_answered(serve: Serve) -> None:
+    """As one body, or as an event."""
+    served = serve(finding_evals())
+    answer = Answer.model_validate_json(served.call("POST", "/v1/ask", QUESTION).body)
+    assert (answer.text, answer.base_model) == ("It adds up.", "fake-base")
+    stream = served.call("POST", "/v1/ask", QUESTION, {"Accept": "text/event-stream"})
+    assert stream.headers["Content-Type"] == "text/event-stream"
+    assert stream.body.decode() == f"event: answer\ndata: {answer.model_dump_json()}\n\n"
+    assert 'tenken_question_seconds_count{outcome="done"} 2.0' in served.call("GET", "/metrics").body.decode()
+
+
+def test_a_question_without_an_answer_is_a_problem(serve: Serve) -> None:
+    """As a status, or as the last event of a stream that had begun; in the question's language."""
+    served = serve(finding_evals(replies="null"))
+    asked = {**QUESTION, "language": "ja"}
+    answer = served.call("POST", "/v1/ask", asked)
+    assert (answer.status, answer.json["type"]) == (500, "urn:tenken:problem:engine-failed")
+    stream = served.call("POST", "/v1/ask", asked, {"Accept": "text/event-stream"})
+    name, data = stream.body.decode().strip().split("\n")
+    assert (stream.status, name) == (200, "event: problem")
+    assert json.loads(data.removeprefix("data: ")) == answer.json
+    assert answer.json["title"] == "モデルの実行に失敗しました。"
+    assert served.engine.device.load() == (0, 0)
+
+
+def test_a_question_takes_a_place_like_a_review(serve: Serve) -> None:
+    """It counts for the token and the queue, and whoever leaves gives it back."""
+    options = ServerOptions(limits=ReviewLimits(open_per_token=1), drain_seconds=0.2)
+    served = serve(finding_evals(hold=Event()), options=options)
+
+    async def ask_and_leave() -> None:
+        async with aiohttp.ClientSession() as session:
+            task = asyncio.ensure_future(session.post(f"{served.url}/v1/ask", json=QUESTION).__aenter__())
+            await asyncio.to_thread(wait_for, served, 1)
+            refused = await asyncio.to_thread(served.call, "POST", "/v1/reviews", REVIEW)
+            assert (refused.status, refused.json["type"]) == (429, "urn:tenken:problem:too-many-open-reviews")
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                (await task).close()
+
+    asyncio.run(ask_and_leave())
+    wait_for(served, 0)
+
+
+def test_a_question_ends_with_the_engine_or_its_time(serve: Serve) -> None:
+    """Nobody waits for an answer that will not come."""
+    for seconds, drain, kind in ((0.1, 5.0, "engine-failed"), (60.0, 0.1, "shutting-down")):
+        options = ServerOptions(limits=ReviewLimits(seconds=seconds), drain_seconds=drain)
+        served = serve(finding_evals(hold=Event()), options=options)
+        answers = []
+        caller = threading.Thread(target=lambda: answers.append(served.call("POST", "/v1/ask", QUESTION)))  # noqa: B023
+        caller.start()
+        wait_for(served, 1)
+        if kind == "shutting-down":
+            served.stop()
+        caller.join(10)
+        assert answers[0].json["type"] == f"urn:tenken:problem:{kind}"
+
+
+BAD_QUESTIONS = {
+    "no JSON": ("{", 400, "malformed-body", "Invalid JSON: EOF while parsing an object at line 1 column 1"),
+    "no question": ({"code": "x"}, 422, "invalid-request", "question: Field required"),
+    "blank question": ({**QUESTION, "question": " "}, 422, "invalid-request", "question: it is blank"),
+    "nothing to ask about": (
+        {"question": "Why?"},
+        422,
+        "invalid-request",
+        "code or diff: there is nothing to ask about",
+    ),
+    "lines that are not there": (
+        {**QUESTION, "lines": [1, 2]},
+        422,
+        "invalid-request",
+        "lines: not within 1 to 1, where `code` is",
+    ),
+    "too many lines": (
+        {**QUESTION, "code": "x\n" * 1500},
+        422,
+        "invalid-request",
+        "the question and its lines are 2421 tokens too long: ask about fewer lines, or raise ENGINE_CONTEXT",
+    ),
+    "unknown adapter": (
+        {**QUESTION, "adapter": "nobody-0123"},
+        404,
+        "unknown-adapter",
+        "no adapter nobody-0123",
+    ),
+    "oversized": ({**QUESTION, "code": "x" * 20_001}, 413, "body-too-large", ""),
+}
+
+
+@pytest.mark.parametrize("case", BAD_QUESTIONS)
+def test_bad_questions_are_answered_exactly(serve: Serve, case: str) -> None:
+    """As bad reviews are."""
+    body, status, kind, detail = BAD_QUESTIONS[case]
+    answer = serve(options=SMALL).call("POST", "/v1/ask", body)
+    problem = answer.json
+    assert (answer.status, problem["status"]) == (status, status)
+    assert (problem["type"], problem["detail"]) == (f"urn:tenken:problem:{kind}", detail)
+
+
 BAD_BODIES = {
     "no JSON": (
         "{",
@@ -85,6 +191,13 @@ BAD_BODIES = {
         "Invalid JSON: EOF while parsing an object at line 1 column 1",
     ),
     "not UTF-8": (b"\xff", {}, 400, "malformed-body", "Invalid JSON: expected value at line 1 column 1"),
+    "not compressed": (
+        "{}",
+        {"Content-Encoding": "gzip"},
+        400,
+        "bad-request",
+        "the body cannot be decoded",
+    ),
     "another type": ("x", {"Content-Type": "text/plain"}, 415, "unsupported-media-type", "application/json"),
     "no diff": ({}, {}, 422, "invalid-request", "diff: Field required"),
     "unknown field": (
@@ -189,6 +302,44 @@ def test_tokens_decide_who_may_what(serve: Serve, tokens: TokenFile) -> None:
     assert status(bearer(good)) == 401
 
 
+BAD_TOKENS = {
+    "none": ({}, "POST", "/v1/ask", 401, "unauthenticated", ""),
+    "of another scheme": ({"Authorization": "Basic eDp5"}, "POST", "/v1/ask", 401, "unauthenticated", ""),
+    "unknown": (bearer("tenken_0123456789ab_x"), "POST", "/v1/reviews", 401, "unauthenticated", ""),
+    "of a lower role": (
+        None,
+        "POST",
+        "/v1/secret",
+        403,
+        "forbidden",
+        "this needs the role admin; the token's is reviewer",
+    ),
+    "for another project": (None, "POST", "/v1/ask", 403, "forbidden", "the token is for app"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TOKENS)
+def test_bad_tokens_are_answered_exactly(serve: Serve, tokens: TokenFile, case: str) -> None:
+    """Before the body is looked at; 401 says how to do better."""
+    headers, method, path, status, kind, detail = BAD_TOKENS[case]
+
+    async def secret(request: web.Request) -> web.StreamResponse:
+        raise AssertionError("nobody gets here")
+
+    guarded = Route("POST", "/v1/secret", secret, "For admins.", {}, Role.ADMIN)
+    served = serve(finding_evals(), tokens=tokens, more_routes=(guarded,))
+    mine = bearer(tokens.create(Role.REVIEWER, ("app",)))
+    body = {**QUESTION, "project": "other"} if headers is None else "{"
+    answer = served.call(method, path, body, mine if headers is None else headers)
+    problem = answer.json
+    assert (answer.status, problem["status"], problem["detail"]) == (status, status, detail)
+    assert (problem["type"], problem["title"]) == (
+        f"urn:tenken:problem:{kind}",
+        titles()[ProblemKind(kind)][0],
+    )
+    assert answer.headers.get("WWW-Authenticate") == ('Bearer realm="tenken"' if status == 401 else None)
+
+
 def test_a_review_is_its_tokens_alone(serve: Serve, tokens: TokenFile) -> None:
     """Another token gets 404, as for a review that never was."""
     mine, other = tokens.create(Role.REVIEWER), tokens.create(Role.ADMIN)
@@ -285,6 +436,8 @@ def test_a_caller_that_leaves_cancels_its_review(serve: Serve) -> None:
         asyncio.run(leave(accept))
         wait_for(served, 0)
     assert runner.written == []
+    left = 'tenken_http_requests_total{route="/v1/reviews",status="499"} 2.0'
+    assert left in served.call("GET", "/metrics").body.decode()
 
 
 def test_a_thousand_cancelled_reviews_leak_nothing(serve: Serve) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import textwrap
 import time
 from collections.abc import Iterator
@@ -220,6 +221,23 @@ def test_adapter_of_another_base(gemma: BaseModel, tmp_path: Path) -> None:
     save_file(copied, adapter / "adapter_model.safetensors")
     with pytest.raises((AdapterError, ModelError), match="made for this base model"):
         LlamaRunner(gemma, LlamaOptions(score_adapter=adapter, cache=tmp_path / "cache"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory in use")
+def test_closing_gives_memory_back(gemma: BaseModel) -> None:
+    """Models that come and go leave nothing resident, however many there were."""
+    after = []
+    for seed in range(4):
+        made = LlamaRunner(gemma, LlamaOptions(context=2048))
+        _logs(made, _request(seed, 2))
+        made.close()
+        after.append(_resident_mib())
+    assert max(after[1:]) - after[0] < 60, after
+
+
+def _resident_mib() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
 
 
 def test_nothing_is_printed(gemma: BaseModel, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from tiny_adapters import tiny_weights
 
 from engine.adapters import CARD, CONFIG, FILES, MANIFEST, WEIGHTS, Adapter, load_adapter
 from engine.api import adapters, feedback
+from engine.api.uploads import sweep_uploads
 from engine.settings import EngineSettings
 from engine.store.opening import Store, open_store
 from engine.store.projects import StoredProjects
@@ -23,6 +26,12 @@ from engine.tokens import Role, TokenFile
 MakeAdapter = Callable[..., Path]
 BASE = "0" * 64
 P = "group/app"
+HOLD_LOCK = """
+import sys, filelock
+with filelock.FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -135,7 +144,37 @@ def test_unfit_upload_is_refused(
     assert message in str(answer.json["detail"])
     assert str(store.registry.data) not in answer.body.decode()
     assert store.registry.list_adapters() == []
-    assert [path.name for path in store.registry.data.iterdir() if path.name.startswith(".upload")] == []
+    assert list(store.registry.data.glob(".upload*")) == []
+
+
+def test_only_what_nobody_receives_any_more_is_swept(tmp_path: Path) -> None:
+    """An upload that goes on stays, in this process or another; what was left behind goes, locks as well."""
+    going_on = (sys.executable, "-c", HOLD_LOCK, str(tmp_path / ".upload-1.lock"))
+    for name in (".upload-1", ".upload-2", ".upload-3", "adapters"):
+        (tmp_path / name / "adapter").mkdir(parents=True)
+    for name in (".upload-2.lock", ".upload-4.lock"):
+        (tmp_path / name).touch()
+    with subprocess.Popen(going_on, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        sweep_uploads(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".upload-1", ".upload-1.lock", "adapters"]
+        process.kill()
+    sweep_uploads(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["adapters"]
+
+
+def test_the_data_directory_is_made_where_it_is_needed(
+    served: Served, store: Store, make_adapter: MakeAdapter
+) -> None:
+    """With a database elsewhere nothing has made it before the first upload."""
+    parts = files_of(make_adapter())
+    data = store.registry.data
+    moved = data.rename(data.with_name("elsewhere"))
+    assert upload(served, {**parts, CARD: b"other"}).status == 422
+    assert list(data.iterdir()) == []
+    data.rmdir()
+    moved.rename(data)
 
 
 def test_adapter_of_another_base_is_refused(served: Served, make_adapter: MakeAdapter) -> None:
@@ -201,6 +240,19 @@ def test_each_route_asks_for_its_role(
     body = {"project": P} | ({"versions": ["x"]} if path.endswith("compare") else {})
     body |= entry if path == "/v1/feedback" else {}
     assert served.call(method, f"{path}?project={P}", body, stranger).status == 403
+
+
+def test_a_clock_that_is_ahead_does_not_have_the_last_word(served: Served) -> None:
+    """What is said later holds, whatever time the one before claimed."""
+    [finding] = review(served)["findings"]
+    entry = {"fingerprint": finding["fingerprint"], "project": P, "source": "mr"}
+    ahead = served.call(
+        "POST", "/v1/feedback", {**entry, "verdict": "wrong", "created": "2999-01-01T00:00:00Z"}
+    )
+    assert str(ahead.json["created"]) < "2999"
+    assert review(served)["findings"] == []
+    served.call("POST", "/v1/feedback", {**entry, "verdict": "accepted"})
+    assert len(review(served)["findings"]) == 1
 
 
 def test_dismissed_finding_stays_away(served: Served) -> None:
