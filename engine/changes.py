@@ -44,7 +44,7 @@ class Change:
 def working_tree(
     folder: Path, context: int = CONTEXT_LINES, *, base: str | None = None, new_files: bool = True
 ) -> Change:
-    """Return what a commit of everything would change: staged, unstaged and, with `new_files`, untracked files.
+    """Return what a commit of everything would change: staged, unstaged and, if asked for, untracked files.
 
     With `base`, a commit, return instead how everything differs from that.
     """
@@ -84,7 +84,7 @@ def between(folder: Path, revisions: str, context: int = CONTEXT_LINES) -> Chang
 
 
 def branch_base(folder: Path, branch: str = "") -> str | None:
-    """Return the commit where HEAD left `branch`, or where it left the remote's default branch, main or master.
+    """Return the commit where HEAD left `branch`, or the remote's default branch, or main or master.
 
     None where no such branch has an ancestor in common with HEAD. InputError where `branch` is named and
     does not exist.

@@ -95,7 +95,7 @@ class QueueFull(EngineError):
 
 
 class NotReady(EngineError):
-    """A remote engine still loads its model, or cannot load it; asking again in `retry_after` seconds tells."""
+    """A remote engine still loads its model, or cannot; ask again in `retry_after` seconds."""
 
     def __init__(self, text: str, retry_after: int) -> None:
         self.retry_after = retry_after

@@ -12,7 +12,7 @@ class FeedbackClient(Protocol):
     """Takes down what people did with findings."""
 
     def record(self, feedback: Feedback) -> None:
-        """Have it recorded; raises InputError for what is refused as it is, EngineError for what may be later."""
+        """Have it recorded. InputError: never as it is; EngineError: perhaps later."""
 
 
 class HttpFeedbackClient:
