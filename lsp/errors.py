@@ -3,7 +3,7 @@
 LspError
 ├── NoEngine        there is nothing that could review: no address, and no embedded engine
 ├── EmbeddedFailed  the embedded engine's process does not start, or ended
-└── NotReviewed     the folder is one in which nothing is reviewed
+└── TimedOut        a review took longer than it may
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ class EmbeddedFailed(LspError, EngineError):
     """The embedded engine's process does not start, or ended."""
 
 
-class NotReviewed(LspError):
-    """The folder is one in which nothing is reviewed."""
+class TimedOut(LspError):
+    """A review took longer than it may."""
