@@ -58,7 +58,8 @@ class Commands:
         argument = _argument(arguments)
         match name:
             case "tenken.review":
-                await self._review(argument.uri, Wish(force=argument.force, by_person=True))
+                wish = Wish(force=argument.force, by_person=True, compared=self._desk.compared)
+                await self._review(argument.uri, wish)
             case "tenken.reviewFile":
                 path = self.session.workspace.path_of(_needed("uri", argument.uri))
                 wish = Wish(first=path, only=True, force=argument.force, by_person=True)
@@ -129,6 +130,7 @@ class Commands:
 
     async def _review(self, uri: str | None, wish: Wish) -> None:
         """Have everything reviewed, or the repository of an address."""
+        await self.session.ready()
         path = self.session.workspace.path_of(uri) if uri else None
         if path is not None:
             found = [await self.session.adopt(folder_of(path), wish)]

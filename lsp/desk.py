@@ -84,7 +84,12 @@ class Desk:
         self.care.configure(settings)
         self._said.clear()
 
-    def order(self, repository: Repository, compared: Compared | None) -> Order:
+    @property
+    def compared(self) -> Compared:
+        """What settings compare."""
+        return Compared(self.settings.scope, self.settings.base_branch, self.settings.untracked)
+
+    def order(self, repository: Repository, compared: Compared) -> Order:
         """Return how a repository is reviewed. Blocks."""
         settings = self.settings
         project = settings.project or project_of(repository.root) or ""
@@ -92,7 +97,7 @@ class Desk:
         return Order(
             repository,
             settings,
-            compared or Compared(settings.scope, settings.base_branch, settings.untracked),
+            compared,
             project,
             self._editor_language,
             settings.engine_url or "embedded",

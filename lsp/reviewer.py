@@ -45,7 +45,7 @@ class Wish:
     force: bool = False  # also what is known
     by_person: bool = False  # at once, whatever is wrong with the engine
     ask_engine: bool = True  # else only what is known is shown
-    compared: Compared | None = None  # in the place of the settings'
+    compared: Compared | None = None  # from now on, in the place of what was compared before
 
     def over(self, older: Wish | None) -> Wish:
         """Return both wishes as one; where they differ, this one holds."""
@@ -88,6 +88,7 @@ class Reviewer:
         self.unknown = 0
         self.run: Run | None = None
         self._desk = desk
+        self._compared = desk.compared
         self._is_mine: Callable[[Path], bool] = lambda path: is_of(path, repository)
         self._tasks = Tasks()
         self._wish: Wish | None = None
@@ -152,7 +153,8 @@ class Reviewer:
     async def _read(self, wish: Wish, snapshot: Snapshot) -> Plan | None:
         """Return the plan, or None where the changes cannot be read: then `problem` says why."""
         try:
-            order = await in_thread(partial(self._desk.order, self.repository, wish.compared))
+            self._compared = wish.compared or self._compared
+            order = await in_thread(partial(self._desk.order, self.repository, self._compared))
             plan = await in_thread(partial(make_plan, order, snapshot.buffers, self._desk.cache), "plan")
         except TenkenError as error:
             snapshot.release()

@@ -22,7 +22,7 @@ from lsp.outages import State
 from lsp.places import Repository
 from lsp.reviewer import Reviewer, Wish
 from lsp.settings import load_settings
-from lsp.snapshots import read_lines, stands_in
+from lsp.snapshots import carried, read_lines
 from lsp.status import Status
 from lsp.telling import Teller
 from lsp.workspace import folder_of
@@ -44,7 +44,8 @@ class Session:
         self.teller = Teller(desk.care)
         self._environ = environ
         self._problems: tuple[str, ...] = ()
-        self._settled = False
+        self._settled = asyncio.Event()  # settings are known
+        self._ready = asyncio.Event()  # and what is open was looked at
         self._shown: dict[str, object] = {}
         desk.changed = self.changed
         self.tasks.start(self._look_around(), "looking around")
@@ -57,7 +58,7 @@ class Session:
         except ConfigError as error:
             problems.append(str(error))
         loaded = load_settings(given, self._environ, engine)
-        if not self._settled or loaded.settings != self.desk.settings:
+        if not self._settled.is_set() or loaded.settings != self.desk.settings:
             self.desk.configure(loaded.settings)
             self._begin()
         self._problems = (*problems, *loaded.problems)
@@ -70,8 +71,9 @@ class Session:
         if (known := self.workspace.open(uri, version, text)) is not None:
             document, path = known
             document.followers.append(partial(self.desk.board.edit, path))
-            self.desk.board.keep(path, partial(stands_in, document.lines))
-            self.desk.board.refresh(path)
+            if path in self.desk.board.paths:
+                self.desk.board.keep(path, carried(read_lines(path), document.lines))
+                self.desk.board.refresh(path)
             self.tasks.start(self.adopt(path), "open")
 
     def edited(self, uri: str, version: int, changes: Iterable[Change]) -> None:
@@ -107,7 +109,8 @@ class Session:
 
     async def adopt(self, path: Path, wish: Wish | None = None) -> Reviewer | None:
         """Return the reviewer of a file or folder, made if there is none; None where nothing is reviewed."""
-        if not self.desk.settings.enabled or not self._settled:
+        await self._settled.wait()
+        if not self.desk.settings.enabled:
             return None
         repository = await self.workspace.repository_around(folder_of(path))
         if repository is None:
@@ -120,6 +123,10 @@ class Session:
             reviewer.wish(wish)
         self.changed()
         return reviewer
+
+    async def ready(self) -> None:
+        """Wait until settings are known and what is open was looked at."""
+        await self._ready.wait()
 
     def is_of(self, path: Path, repository: Repository) -> bool:
         """Tell whether a file is this repository's, and not one's inside it."""
@@ -178,8 +185,6 @@ class Session:
     def _state(self) -> tuple[State, str]:
         desk = self.desk
         troubled = next((r for r in self.reviewers.values() if r.problem), None)
-        if not self._settled:
-            return State.STARTING, ""
         if not desk.settings.enabled:
             return State.OFF, ""
         if self._problems:
@@ -190,11 +195,14 @@ class Session:
             return (State.LOADING if desk.care.is_loading else State.REVIEWING), ""
         if desk.care.state is not State.IDLE:
             return desk.care.state, desk.care.reason
+        if not self._ready.is_set():
+            return State.STARTING, ""
         return (State.IDLE if self.reviewers else State.EXCLUDED), ""
 
     def _begin(self) -> None:
         """Begin anew with other settings."""
-        self._settled = True
+        self._settled.set()
+        self._ready.clear()
         for reviewer in self.reviewers.values():
             reviewer.close()
         self.reviewers.clear()
@@ -206,6 +214,7 @@ class Session:
     async def _adopt_folders(self) -> None:
         for path in (*self.workspace.folder_paths(), *self.workspace.open_paths()):
             await self.adopt(path)
+        self._ready.set()
         self.changed()
 
     async def _back_to_disk(self, document: Document, path: Path) -> None:
@@ -215,6 +224,7 @@ class Session:
             document.swap("".join(lines or ()))
             document.followers.clear()
             self.desk.board.refresh(path)
+            await self.adopt(path, Wish(ask_engine=False))
 
     async def _look_around(self) -> None:
         """Notice what happens outside the editor, and try again what failed when it is time."""

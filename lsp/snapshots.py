@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -71,6 +71,19 @@ def _followed(edits: Sequence[Edit], first: int, last: int) -> Lines | None:
     for edit in edits:
         lines = follow(*lines, edit) if lines else None
     return lines
+
+
+def carried(before: Sequence[str] | None, after: Sequence[str]) -> Callable[[Placed], Placed | None]:
+    """Return what finds the place of a finding in a text that took another's place."""
+    edits = edits_between(before, after) if before is not None else []
+
+    def find(placed: Placed) -> Placed | None:
+        found: Placed | None = placed
+        for edit in edits:
+            found = found.after(edit) if found else None
+        return stands_in(after, found) if found else None
+
+    return find
 
 
 def stands_in(lines: Sequence[str], placed: Placed) -> Placed | None:

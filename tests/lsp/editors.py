@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "lsp"
-SECONDS = 30.0
+SECONDS = 20.0
 
 Json = dict[str, Any]
 
@@ -214,7 +214,8 @@ async def editing(
     home: Path,
     client: Mapping[str, object] | None = None,
     locale: str | None = None,
-    more_capabilities: Mapping[str, object] | None = None,
+    folders: Sequence[Path] | None = None,
+    initializationOptions: Json | None = None,
     command: tuple[str, ...] = ("-m", "lsp"),
     **environment: str,
 ) -> AsyncIterator[TestEditor]:
@@ -232,20 +233,18 @@ async def editing(
         limit=2**26,
     )
     made = TestEditor(process, {"debounceMs": 20, **(settings or {})})
-    able = capabilities(editor)
-    for section, values in (more_capabilities or {}).items():
-        able[section] = {**able.get(section, {}), **values}  # type: ignore[dict-item]
-    folders = [{"uri": folder.as_uri(), "name": folder.name}] if folder else None
+    opened = folders if folders is not None else [folder] if folder else []
+    options = initializationOptions or {"client": {"status": True, **(client or {})}}
     try:
         made.initialized = await made.request(
             "initialize",
             {
                 "processId": os.getpid(),
                 "rootUri": folder.as_uri() if folder else None,
-                "workspaceFolders": folders,
-                "capabilities": able,
+                "workspaceFolders": [{"uri": path.as_uri(), "name": path.name} for path in opened],
+                "capabilities": capabilities(editor),
                 "locale": locale,
-                "initializationOptions": {"client": {"status": True, **(client or {})}},
+                "initializationOptions": options,
             },
         )
         made.notify("initialized", {})
