@@ -90,6 +90,7 @@ class Reviewer:
         self._desk = desk
         self._compared = desk.compared
         self._is_mine: Callable[[Path], bool] = lambda path: is_of(path, repository)
+        self._hidden: frozenset[str] = frozenset()
         self._tasks = Tasks()
         self._wish: Wish | None = None
         self._wished = asyncio.Event()
@@ -185,6 +186,11 @@ class Reviewer:
                 self._desk.board.keep(file.path, partial(stands_in, split_lines(file.change.text or "")))
         board = self._desk.board
         board.clear(path for path in board.paths if self._is_mine(path) and path not in changed)
+        hidden = frozenset(self._desk.verdicts[self.repository.root].hidden)
+        if hidden != self._hidden:  # another editor's doing, perhaps
+            self._hidden = hidden
+            for path in filter(self._is_mine, board.paths):
+                board.refresh(path)
 
     async def _begin(self, plan: Plan, wish: Wish, snapshot: Snapshot) -> bool:
         """Start a review if there is something to review; return whether the snapshot is needed on."""

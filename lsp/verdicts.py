@@ -7,7 +7,7 @@ keep fingerprints, never code.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -59,7 +59,7 @@ class Verdicts:
         self._hidden = {entry.fingerprint: entry for entry in found if entry is not None}
 
     @property
-    def hidden(self) -> Container[str]:
+    def hidden(self) -> Collection[str]:
         """The fingerprints of what is not shown."""
         return self._hidden
 
