@@ -30,7 +30,7 @@ def said(store: Store) -> list[Feedback]:
 
 
 def test_team(repository: Repository, app: Path, engine: Served, store: Store, tmp_path: Path) -> None:
-    """Won't fix and wrong leave the finding out of everybody's reviews, the bot's too; undo brings it back."""
+    """Won't fix and wrong leave the finding out of everybody's reviews, the bot's too; undo undoes it."""
     repository.git("remote", "add", "origin", "https://gitlab.example/group/app.git")
     request = ReviewRequest(diff=diff_of("app.py", *TEXT.splitlines()), project="group/app")
 
@@ -80,7 +80,8 @@ def test_here(app: Path, engine: Served, store: Store, tmp_path: Path) -> None:
             await editor.until_lines(uri)
             async with editing(app.parent, {"engineUrl": engine.url}, home=tmp_path) as beside:
                 beside.open(app)
-                await beside.until_state("idle")
+                await beside.until(lambda: uri in beside.diagnostics)
+                assert beside.lines(uri) == []
                 await beside.command("undo", uri=uri, fingerprint="f" * 16)
                 assert "nothing to take back" in beside.messages()[-1]
                 await beside.command("undo", uri=uri, fingerprint=mark)
