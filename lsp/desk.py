@@ -77,6 +77,11 @@ class Desk:
         roots = [root for root in self.verdicts if path.is_relative_to(root)]
         return self.verdicts[max(roots, key=lambda root: len(root.parts))] if roots else None
 
+    def hidden_in(self, repository: Repository) -> set[str]:
+        """Return the fingerprints of what is not shown of a repository."""
+        said = self.verdicts.get(repository.root)
+        return set(said.hidden) if said else set()
+
     def configure(self, settings: LspSettings) -> None:
         """Take settings: what was said of the old ones may have to be said again."""
         self.settings = settings

@@ -90,7 +90,6 @@ class Reviewer:
         self._desk = desk
         self._compared = desk.compared
         self._is_mine: Callable[[Path], bool] = lambda path: is_of(path, repository)
-        self._hidden: frozenset[str] = frozenset()
         self._tasks = Tasks()
         self._wish: Wish | None = None
         self._wished = asyncio.Event()
@@ -153,6 +152,7 @@ class Reviewer:
 
     async def _read(self, wish: Wish, snapshot: Snapshot) -> Plan | None:
         """Return the plan, or None where the changes cannot be read: then `problem` says why."""
+        before = self._desk.hidden_in(self.repository)
         try:
             self._compared = wish.compared or self._compared
             order = await in_thread(partial(self._desk.order, self.repository, self._compared))
@@ -163,6 +163,9 @@ class Reviewer:
             return None
         self.problem = ""
         self._show_known(plan, snapshot)
+        if before != self._desk.hidden_in(self.repository):  # an editor beside this one, perhaps
+            for path in filter(self._is_mine, self._desk.board.paths):
+                self._desk.board.refresh(path)
         return plan
 
     def _trouble(self, error: TenkenError) -> None:
@@ -186,11 +189,6 @@ class Reviewer:
                 self._desk.board.keep(file.path, partial(stands_in, split_lines(file.change.text or "")))
         board = self._desk.board
         board.clear(path for path in board.paths if self._is_mine(path) and path not in changed)
-        hidden = frozenset(self._desk.verdicts[self.repository.root].hidden)
-        if hidden != self._hidden:  # another editor's doing, perhaps
-            self._hidden = hidden
-            for path in filter(self._is_mine, board.paths):
-                board.refresh(path)
 
     async def _begin(self, plan: Plan, wish: Wish, snapshot: Snapshot) -> bool:
         """Start a review if there is something to review; return whether the snapshot is needed on."""
