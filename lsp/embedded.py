@@ -49,8 +49,8 @@ class EmbeddedEngine:
     name = "embedded"
     one_at_a_time = True
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self._command = tuple(command)
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        self._command = tuple(command or COMMAND)
         self._process: subprocess.Popen[str] | None = None
         self._turn = threading.Lock()
         self._closed = False
