@@ -274,11 +274,28 @@ def test_a_server_that_is_not_installed(start: Open, changed: Path) -> None:
 
 def test_the_server_speaks_the_users_language(start: Open, changed: Path, engine: Served) -> None:
     """Neovim does not tell its user's locale; the plugin does."""
-    with start(changed, with_engine(engine.url), LANG="ja_JP.UTF-8") as editor:
+    with start(changed, with_engine(engine.url), LC_ALL="", LANG="ja_JP.UTF-8") as editor:
         editor.until_state("idle")
         editor.command("Tenken status")
         editor.until("return #vim.api.nvim_list_wins() == 2")
         assert re.search("[ぁ-ん]", editor.floats())
+
+
+def test_a_command_waits_for_its_server(start: Open, changed: Path, engine: Served) -> None:
+    """A plugin that is loaded by its first command does what that command says."""
+    with start(changed, with_engine(engine.url) + "\nvim.g.tenken_enable = false") as editor:
+        editor.lua("vim.lsp.enable('tenken') vim.cmd('Tenken review')")
+        editor.until_lines(2)
+        assert editor.told() == []
+
+
+def test_no_repository(start: Open, tmp_path: Path, engine: Served) -> None:
+    """A file outside git is no fault, and gives the server no folder to look through."""
+    (tmp_path / "alone.py").write_text(TEXT, "utf-8")
+    with start(tmp_path / "alone.py", with_engine(engine.url)) as editor:
+        editor.until_state("excluded")
+        assert editor.lua("return require('tenken.server').clients()[1].workspace_folders == nil")
+        assert editor.lua("return require('tenken').statusline()") == "Tenken -"
 
 
 def test_switched_off(start: Open, changed: Path) -> None:

@@ -2,6 +2,7 @@
 local M = {}
 
 local MARGIN = 12 -- Neovim asks for a key press when a message fills the last line
+local BEGIN_MS = 10000 -- a review that begins later is not the one that was asked for: there was nothing to do
 local watching
 
 --- Show the progress of a client's next review until it ends.
@@ -9,11 +10,18 @@ function M.watch(client)
   if watching then
     vim.api.nvim_del_autocmd(watching)
   end
+  local latest = vim.uv.now() + BEGIN_MS
   watching = vim.api.nvim_create_autocmd('LspProgress', {
     callback = function(event)
-      if event.data.client_id == client.id then
-        return M.show(event.data.params.value)
+      local value = event.data.params.value
+      if event.data.client_id ~= client.id then
+        return false
       end
+      if value.kind == 'begin' and vim.uv.now() > latest then
+        watching = nil
+        return true
+      end
+      return M.show(value)
     end,
   })
 end

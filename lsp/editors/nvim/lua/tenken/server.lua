@@ -1,6 +1,8 @@
 -- How the server is started and which folders it has: one server for all folders, because each may hold a model.
 local M = {}
 
+local START_MS = 3000
+
 local waiting = {} ---@type table<integer, string[]> folders of clients that are not initialized yet
 
 --- Return the running clients.
@@ -8,9 +10,25 @@ function M.clients()
   return vim.lsp.get_clients({ name = 'tenken' })
 end
 
---- Return the client of a buffer, else any; nil and a message where none runs.
+local function running(bufnr)
+  return vim.lsp.get_clients({ name = 'tenken', bufnr = bufnr })[1] or M.clients()[1]
+end
+
+local function can_run()
+  local cmd = vim.lsp.config.tenken.cmd
+  return type(cmd) ~= 'table' or vim.fn.executable(cmd[1]) == 1
+end
+
+--- Return the client of a buffer, else any, once it has started; nil and a message where none does.
 function M.client(bufnr)
-  local found = vim.lsp.get_clients({ name = 'tenken', bufnr = bufnr })[1] or M.clients()[1]
+  local is_wanted = vim.lsp.is_enabled('tenken') or vim.g.tenken_enable ~= false
+  local may_start = is_wanted and vim.bo[bufnr].buftype == '' and vim.bo[bufnr].filetype ~= ''
+  if not running(bufnr) and may_start and can_run() then
+    vim.wait(START_MS, function()
+      return running(bufnr) ~= nil
+    end, 20)
+  end
+  local found = running(bufnr)
   if not found then
     vim.notify(require('tenken.texts').get().not_running, vim.log.levels.WARN)
   end
@@ -56,21 +74,21 @@ local function initialized(client)
   waiting[client.id] = nil
 end
 
---- Give the repository a buffer lies in; nothing where it is no file.
+--- Give the repository a buffer lies in, nil where there is none; no answer where it is no file.
 local function root_dir(bufnr, on_dir)
   local name = vim.api.nvim_buf_get_name(bufnr)
   if name == '' or name:match('^%a[%w+.-]+://') then
     return
   end
-  on_dir(vim.fs.root(bufnr, '.git') or vim.fs.dirname(name))
+  on_dir(vim.fs.root(bufnr, '.git'))
 end
 
 --- Enable the server, and say it where it cannot be run: Neovim only logs that.
 function M.enable()
   vim.lsp.enable('tenken')
-  local cmd = vim.lsp.config.tenken.cmd
-  if type(cmd) == 'table' and vim.fn.executable(cmd[1]) == 0 then
-    vim.notify(require('tenken.texts').get().not_installed:format(cmd[1]), vim.log.levels.WARN)
+  if not can_run() then
+    local program = vim.lsp.config.tenken.cmd[1]
+    vim.notify(require('tenken.texts').get().not_installed:format(program), vim.log.levels.WARN)
   end
 end
 

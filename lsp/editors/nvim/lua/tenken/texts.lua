@@ -101,7 +101,10 @@ local JAPANESE = {
 
 --- Return the user's locale as the protocol writes it, such as `ja-JP`; `en` for C and POSIX.
 function M.locale()
-  local name = vim.split(vim.env.LC_ALL or vim.env.LC_MESSAGES or vim.env.LANG or '', '.', { plain = true })[1]
+  local name = ''
+  for _, variable in ipairs({ 'LC_ALL', 'LC_MESSAGES', 'LANG' }) do
+    name = name ~= '' and name or (vim.env[variable] or ''):match('^[^.@]*')
+  end
   if name == '' or name == 'C' or name == 'POSIX' then
     return 'en'
   end
