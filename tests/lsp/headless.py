@@ -56,9 +56,9 @@ class Neovim:
         """Run an Ex command."""
         self.lua("vim.cmd(...)", text)
 
-    def until(self, condition: str, *arguments: object) -> Any:
+    def until(self, condition: str, *arguments: object, seconds: float = SECONDS) -> Any:
         """Wait until the body of a Lua function returns what is neither nil nor false, and return that."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + seconds
         while not (value := self.lua(condition, *arguments)):
             if time.monotonic() > end:
                 raise AssertionError(f"waited in vain for {condition}; told: {self.told()}")

@@ -225,6 +225,34 @@ def test_an_engine_that_is_away(start: Open, changed: Path) -> None:
         assert str(changed.parent) in report
 
 
+def test_an_engine_that_goes_away(start: Open, changed: Path, engine: Served) -> None:
+    """What was found stays while the engine is gone, and still follows the text."""
+    with start(changed, with_engine(engine.url)) as editor:
+        editor.until_state("idle")
+        editor.command("Tenken review")
+        editor.until_lines(2)
+        engine.stop()
+        editor.lua("vim.api.nvim_buf_set_lines(0, 0, 0, false, { 'a = 0' }) vim.cmd.write()")
+        editor.until_state("unreachable")
+        editor.until_lines(3)
+
+
+@pytest.mark.model
+def test_the_real_model(start: Open, app: Path) -> None:
+    """With no engine named, the embedded one reviews and explains."""
+    app.write_text("def run(command, items=[]):\n    return eval(command)\n", "utf-8")
+    with start(app) as editor:
+        editor.until_state("idle")
+        editor.command("Tenken review")
+        editor.until("return #require('tenken.findings').all(0) > 0", seconds=200)
+        editor.until_state("idle")
+        editor.to(editor.lua("return require('tenken.findings').all(0)[1].lnum + 1"))
+        editor.command("Tenken explain")
+        editor.until("return #vim.api.nvim_list_wins() == 2", seconds=100)
+        assert len(editor.floats().splitlines()) > 2
+        assert editor.lua("return require('tenken.status').get().engine") == "embedded"
+
+
 def test_two_repositories_share_a_server(start: Open, changed: Path, engine: Served, tmp_path: Path) -> None:
     """A file of another repository is reviewed by the server that runs."""
     other = Repository(tmp_path / "other")
