@@ -31,7 +31,7 @@ function M.show(value)
   local parts = { value.title or 'Tenken', value.message or '' }
   local text = table.concat(parts, ' '):gsub('%s+', ' ')
   local room = math.max(vim.v.echospace - MARGIN, 20)
-  vim.api.nvim_echo({ { vim.fn.strcharpart(text, 0, room) } }, false, {})
+  vim.api.nvim_echo({ { vim.fn.printf('%.' .. room .. 'S', text) } }, false, {})
   if value.kind == 'end' then
     watching = nil
     return true
