@@ -98,7 +98,9 @@ class Commands:
 
     def resolve(self, action: types.CodeAction) -> types.CodeAction:
         """Return an action with its edit, or without where the code changed since: then a message says so."""
-        about = action.data if isinstance(action.data, dict) else {}
+        about = action.data
+        if not isinstance(about, dict):
+            return action  # a command: some clients ask about each
         known = self.session.workspace.document(str(about.get("uri")))
         placed = self._desk.board.find(known[1], str(about.get("fingerprint"))) if known else None
         if known is None or placed is None:
