@@ -28,13 +28,12 @@ class Abilities:
     previews: bool = False  # change annotations
     versions: bool = False  # edits that name the document's version
     resolves: bool = False  # asks for an edit when it is to be made
-    threads: bool = False  # this server can find a merge request's threads
 
 
 def actions_for(
-    placed: Placed, document: Document, texts: Texts, able: Abilities
+    placed: Placed, document: Document, texts: Texts, able: Abilities, *, threads: bool = False
 ) -> Iterator[types.CodeAction]:
-    """Yield what can be done about a finding, the most useful first."""
+    """Yield what can be done about a finding, the most useful first; with `threads`, open its thread."""
     about: dict[str, object] = {"uri": document.uri, "fingerprint": placed.finding.fingerprint}
     if placed.finding.suggestion is not None:
         yield _edit(texts.apply, placed, document, able)
@@ -48,7 +47,7 @@ def actions_for(
             title = texts.wrong.format(reason=texts.wrong_reason[reason])
             yield _command(title, "tenken.wrong", {**about, "reason": reason.value})
     yield _command(texts.copy_prompt, "tenken.copyPrompt", about)
-    if able.threads:
+    if threads:
         yield _command(texts.open_thread, "tenken.openThread", about)
 
 

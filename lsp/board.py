@@ -45,8 +45,10 @@ class Board:
         before = self._files.get(path)
         if not before:
             return
+        if edit.shift == 0 and not any(p.first < edit.end and p.last >= edit.start for p in before):
+            return  # most keys: no line moved
         after = [moved for placed in before if (moved := placed.after(edit)) is not None]
-        if len(after) != len(before) or any(a is not b for a, b in zip(after, before, strict=True)):
+        if after != before:
             self._set(path, after)
 
     def keep(self, path: Path, stands: Callable[[Placed], Placed | None]) -> None:

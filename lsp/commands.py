@@ -89,15 +89,18 @@ class Commands:
             return []
         document, path = known
         first, last = params.range.start.line, params.range.end.line
+        threads = bool(self._desk.settings.gitlab_url)
         return [
             action
             for placed in self._desk.board.on_lines(path, first, last)
-            for action in actions_for(placed, document, self._desk.texts, self._able)
+            for action in actions_for(placed, document, self._desk.texts, self._able, threads=threads)
         ]
 
     def resolve(self, action: types.CodeAction) -> types.CodeAction:
         """Return an action with its edit, or without where the code changed since: then a message says so."""
-        about = action.data if isinstance(action.data, dict) else {}
+        about = action.data
+        if not isinstance(about, dict):
+            return action  # a command: some clients ask about each
         known = self.session.workspace.document(str(about.get("uri")))
         placed = self._desk.board.find(known[1], str(about.get("fingerprint"))) if known else None
         if known is None or placed is None:
@@ -167,7 +170,7 @@ class Commands:
                 if result is not None and not self._editor.takes_results:
                     await self._editor.show(self._desk.texts.prompt_title, str(result["text"]))
             case _:
-                raise BadArgument("there is no such command")
+                result = await remarks.open_thread(uri, mark)
         return result
 
     async def _status(self) -> dict[str, object]:

@@ -19,13 +19,16 @@ from lsp.lines import Encoding
 from lsp.outages import State, state_of
 from lsp.places import Repository
 from lsp.placing import Placed
-from lsp.planning import Order, PlannedFile
+from lsp.planning import Order, Plan, PlannedFile, make_plan
 from lsp.publishing import Publisher
 from lsp.settings import LspSettings, Scope
 from lsp.snapshots import Snapshot, place_all, read_lines
 from lsp.texts import TEXTS, Texts
 from lsp.verdicts import Verdicts
 from lsp.workspace import Workspace
+
+PlanWith = Callable[[Order, Mapping[str, str], FindingsCache], Plan]
+"""Reads what changed."""
 
 
 class Desk:
@@ -41,9 +44,11 @@ class Desk:
         pulls: bool = False,
         environ: Mapping[str, str] = os.environ,
         open_with: OpenEngine = open_engine,
+        plan_with: PlanWith = make_plan,
     ) -> None:
         self.client = client
         self.workspace = workspace
+        self.plan_with = plan_with
         self.settings = LspSettings()
         self.cache = FindingsCache(self.settings.caches(environ))
         self.verdicts: dict[Path, Verdicts] = {}

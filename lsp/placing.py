@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engine.findings import Finding
 from lsp.lines import Edit, content, follow
@@ -22,20 +22,17 @@ Moved = Callable[[int, int], Lines | None]
 _UNREADABLE = "\ufffd"
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A finding and where it stands. `template` is its diagnostic, ready but for the lines."""
 
     finding: Finding
     first: int
     last: int
-    template: str = field(default="", compare=False, repr=False)
+    template: str = ""
 
     def after(self, edit: Edit) -> Placed | None:
         """Return it after an edit of the text; None where that touched it."""
         place = follow(self.first, self.last, edit)
-        if place == (self.first, self.last):
-            return self
         return Placed(self.finding, *place, self.template) if place else None
 
 

@@ -21,6 +21,7 @@ from lsp.lines import content
 from lsp.placing import Placed
 from lsp.reviewer import Wish
 from lsp.session import Session
+from lsp.threads import find_thread
 from lsp.verdicts import Verdicts, WrongReason
 
 _AROUND = 60  # lines that are offered before and after those that are meant; the engine takes what fits
@@ -77,7 +78,8 @@ class Remarks:
         if not found and path is not None and fingerprint is not None:
             found = [(path, fingerprint)]  # one of an earlier session
         if not found or (verdicts := self._desk.verdicts_of(found[-1][0])) is None:
-            return desk.say(Tone.INFO, desk.texts.nothing_to_undo)
+            desk.say(Tone.INFO, desk.texts.nothing_to_undo)
+            return
         at, mark = found[-1]
         self._undoable = [entry for entry in self._undoable if entry != (at, mark)]
         back = self._feedback(verdicts, mark, FeedbackVerdict.ACCEPTED, "", desk.board.adapter(at))
@@ -112,6 +114,28 @@ class Remarks:
             return None
         _, placed = known
         return {"text": hovers.prompt(placed.finding, placed.first, placed.last, self._desk.language)}
+
+    async def open_thread(self, uri: str, fingerprint: str) -> dict[str, object] | None:
+        """Open the merge request's thread about a finding; return its address, or None after a message."""
+        desk = self._desk
+        known, reviewers = self._known(uri, fingerprint), self._session.reviewers_of(uri)
+        if known is None or not reviewers:
+            return None
+        if not desk.settings.gitlab_url:
+            desk.say(Tone.INFO, desk.texts.no_gitlab)
+            return None
+        root = reviewers[0].repository.root
+        try:
+            url = await in_thread(partial(find_thread, root, known[1].finding.fingerprint, desk.settings))
+        except TenkenError as error:
+            desk.say(Tone.ERROR, str(error))
+            return None
+        if url is None:
+            desk.say(Tone.INFO, desk.texts.no_thread)
+            return None
+        if not await desk.client.open(url):
+            desk.say(Tone.INFO, desk.texts.thread_at.format(url=url))
+        return {"url": url}
 
     async def _asked(self, question: Question) -> Answer | None:
         """Return the answer. Where the engine does one thing at a time, reviews wait for it."""

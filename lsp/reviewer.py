@@ -30,7 +30,7 @@ from lsp.findings_cache import Known
 from lsp.lines import split_lines
 from lsp.outages import State, state_of
 from lsp.places import Repository
-from lsp.planning import Plan, PlannedFile, make_plan
+from lsp.planning import Plan, PlannedFile
 from lsp.snapshots import Snapshot, stands_in
 
 _log = structlog.get_logger()
@@ -156,7 +156,8 @@ class Reviewer:
         try:
             self._compared = wish.compared or self._compared
             order = await in_thread(partial(self._desk.order, self.repository, self._compared))
-            plan = await in_thread(partial(make_plan, order, snapshot.buffers, self._desk.cache), "plan")
+            read = partial(self._desk.plan_with, order, snapshot.buffers, self._desk.cache)
+            plan = await in_thread(read, "plan")
         except TenkenError as error:
             snapshot.release()
             self._trouble(error)

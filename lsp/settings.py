@@ -71,6 +71,8 @@ class LspSettings(BaseModel):
     severity: Severity | None = Field(default=None, description="Leave out findings below.")
     exclude: tuple[str, ...] = Field(default=(), description="Gitignore-style patterns.")
     pull: bool = Field(default=False, description="Answer textDocument/diagnostic where clients can refresh.")
+    gitlab_url: str = Field(default="", description="Where merge requests' threads are looked for.")
+    gitlab_token: SecretStr | None = Field(default=None, description="One's own, scope read_api.")
     cache_dir: _Folder | None = Field(default=None, description="Findings of texts that were reviewed.")
     data_dir: _Folder | None = Field(default=None, description="Dismissals, and feedback that waits.")
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from pygls.exceptions import JsonRpcException
-from pygls.io_ import StdinAsyncReader, run_async
+from pygls.io_ import run_async
 from pygls.lsp.server import LanguageServer
 
 from lsp.protocol import ThreadedWriter
 
 _HOST = "127.0.0.1"
+_CHUNK = 65_536
 _log = logging.getLogger(__name__)
 
 
@@ -25,9 +27,12 @@ def serve_stdio(server: LanguageServer) -> int:
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever prints must not print into the protocol
     writer = ThreadedWriter(out)
     server.protocol.set_writer(writer)
-    reader = StdinAsyncReader(sys.stdin.buffer, ThreadPoolExecutor(1, "reader"))
+
+    async def serve() -> None:
+        await _run(server, _standard_input())
+
     try:
-        return _until_exit(run_async(threading.Event(), reader, server.protocol, _log, _reported(server)))
+        return _until_exit(serve())
     finally:
         writer.close()
 
@@ -50,9 +55,28 @@ def serve_tcp(server: LanguageServer, port: int) -> int:
             print(f"tenken-lsp: listening on {_HOST}:{where}", file=sys.stderr, flush=True)
             reader, writer = await connected
             server.protocol.set_writer(writer)
-            await run_async(threading.Event(), reader, server.protocol, _log, _reported(server))
+            await _run(server, reader)
 
     return _until_exit(serve())
+
+
+def _standard_input() -> asyncio.StreamReader:
+    """Return a stream that a thread feeds; pygls's own asks a thread for each line, three times a message."""
+    loop, reader, source = asyncio.get_running_loop(), asyncio.StreamReader(), sys.stdin.fileno()
+
+    def feed() -> None:
+        with suppress(OSError, RuntimeError):  # the loop is closed
+            while data := os.read(source, _CHUNK):
+                loop.call_soon_threadsafe(reader.feed_data, data)
+            loop.call_soon_threadsafe(reader.feed_eof)
+
+    threading.Thread(target=feed, name="reader", daemon=True).start()
+    return reader
+
+
+async def _run(server: LanguageServer, reader: asyncio.StreamReader) -> None:
+    with suppress(asyncio.IncompleteReadError):  # the client is gone in the middle of a message
+        await run_async(threading.Event(), reader, server.protocol, _log, _reported(server))
 
 
 def _until_exit(work: Coroutine[Any, Any, None]) -> int:

@@ -70,7 +70,9 @@ class Verdicts:
     def say(self, feedback: Feedback) -> None:
         """Queue what was said, and hide the finding if that is what it means."""
         if feedback.verdict.suppresses:
-            self._hide(Hidden(fingerprint=feedback.fingerprint, project=self.project))
+            before = self._hidden.get(feedback.fingerprint)
+            told = before is not None and before.told
+            self._hide(Hidden(fingerprint=feedback.fingerprint, project=self.project, told=told))
         _write(self._queue / f"{feedback.fingerprint}.json", feedback)
 
     def undo(self, fingerprint: str, taken_back: Feedback) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,9 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "lsp"
 SECONDS = 20.0
+_PUBLISHED = re.compile(
+    rb'\{"jsonrpc": "2.0", "method": "textDocument/publishDiagnostics", "params": \{"uri": "([^"]*)"'
+)
 
 Json = dict[str, Any]
 
@@ -34,7 +38,7 @@ class TestEditor:
     def __init__(self, process: asyncio.subprocess.Process, settings: Json) -> None:
         self.process = process
         self.settings = settings
-        self.diagnostics: dict[str, Json] = {}
+        self.published: dict[str, bytes] = {}
         self.told: list[Json] = []
         self.asked: list[Json] = []
         self.choice: str | None = None
@@ -43,6 +47,11 @@ class TestEditor:
         self._waiting: dict[int, asyncio.Future[Json]] = {}
         self._news = asyncio.Condition()
         self._reader = asyncio.create_task(self._read())
+
+    @property
+    def diagnostics(self) -> dict[str, Json]:
+        """What was published last for each document; read when somebody looks, as it may be long."""
+        return {uri: json.loads(body)["params"] for uri, body in self.published.items()}
 
     async def request(self, method: str, params: object = None) -> Any:
         """Return the result of a request; raises RuntimeError with the server's words for an error."""
@@ -101,7 +110,9 @@ class TestEditor:
 
     def lines(self, uri: str) -> list[int]:
         """Return the first lines of what is shown of a document, from 1."""
-        shown = self.diagnostics.get(uri, {}).get("diagnostics", [])
+        if uri not in self.published:
+            return []
+        shown = json.loads(self.published[uri])["params"]["diagnostics"]
         return [item["range"]["start"]["line"] + 1 for item in shown]
 
     def messages(self) -> list[str]:
@@ -176,9 +187,12 @@ class TestEditor:
             length = int(header.split(b":")[1])
             while (await stdout.readline()).strip():
                 pass
-            message = json.loads(await stdout.readexactly(length))
+            body = await stdout.readexactly(length)
             async with self._news:
-                self._take(message)
+                if (match := _PUBLISHED.match(body)) is not None:
+                    self.published[match[1].decode()] = body
+                else:
+                    self._take(json.loads(body))
                 self._news.notify_all()
         for waiting in self._waiting.values():
             waiting.set_exception(EOFError("the server ended"))
@@ -191,8 +205,6 @@ class TestEditor:
             self._send({"id": message["id"], "result": self._result(message)})
         else:
             self.told.append(message)
-            if message["method"] == "textDocument/publishDiagnostics":
-                self.diagnostics[message["params"]["uri"]] = message["params"]
 
     def _result(self, message: Json) -> object:
         match message["method"]:

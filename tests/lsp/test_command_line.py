@@ -76,7 +76,7 @@ def test_one_connection_on_this_machine(tmp_path: Path) -> None:
         match = re.search(r"127\.0\.0\.1:(\d+)", said)
         assert match, said
         reader, writer = await asyncio.open_connection("127.0.0.1", int(match[1]))
-        body = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"processId":null,"rootUri":null,"capabilities":{}}}'
+        body = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}'
         writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         assert await reader.readline()
         body = b'{"jsonrpc":"2.0","id":2,"method":"shutdown"}'
@@ -132,7 +132,7 @@ def test_every_state_is_documented(state: State) -> None:
 
 @pytest.mark.parametrize("name", ["vscode", "neovim"])
 def test_what_the_server_offers(name: str, tmp_path: Path) -> None:
-    """Incremental texts, saves without text, quick fixes that resolve, its commands, the client's encoding."""
+    """Incremental texts, saves without text, quick fixes that resolve, commands, the client's encoding."""
 
     async def run() -> None:
         async with editing(None, editor=name, home=tmp_path) as editor:

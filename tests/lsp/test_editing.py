@@ -100,6 +100,8 @@ def test_a_suggestion_is_applied(name: str, app: Path, tmp_path: Path) -> None:
                 assert "Preview suggestion" not in actions
                 resolved = await editor.request("codeAction/resolve", apply)
                 assert resolved["edit"] == {"changes": {uri: [edit]}}
+                hide = actions["Dismiss here"]
+                assert await editor.request("codeAction/resolve", hide) == hide
             editor.edit(uri, 3, ((1, 0, 1, 13), "z = safe(x)"))
             await editor.until_lines(uri)
             if name == "neovim":

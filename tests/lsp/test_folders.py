@@ -21,7 +21,7 @@ def made(root: Path, **files: str) -> Repository:
 
 
 def test_several_folders(tmp_path: Path, engine: Served) -> None:
-    """Each repository is reviewed by itself; one that is closed shows nothing, one that is opened is reviewed."""
+    """Each repository is reviewed by itself; one that is closed shows nothing, until it is opened again."""
     first, second = made(tmp_path / "first", a="x = 1\n"), made(tmp_path / "second", a="x = 1\n")
     first.write(a=EVAL)
     second.write(a=f"x = 1\n{EVAL}")
@@ -47,7 +47,7 @@ def test_several_folders(tmp_path: Path, engine: Served) -> None:
 
 
 def test_a_repository_inside_another(tmp_path: Path, engine: Served) -> None:
-    """A submodule's files are its own: reviewed against its own commits, and not by the repository around it."""
+    """A submodule's files are its own: reviewed against its own commits, not by the repository around it."""
     outer = made(tmp_path / "outer", a="x = 1\n")
     library = made(tmp_path / "library", b="x = 1\n")
     outer.git("submodule", "add", "-q", str(library.root), "library")
@@ -107,7 +107,7 @@ def test_a_part_of_a_repository(tmp_path: Path, engine: Served) -> None:
 
 
 def test_no_repository(tmp_path: Path, engine: Served) -> None:
-    """Outside git nothing is reviewed, and the state says why; a file without a folder has its repository's."""
+    """Outside git nothing is reviewed, and the state says why; a file without a folder is reviewed."""
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "a.py").write_text(EVAL)
     repository = made(tmp_path / "repository", a="x = 1\n")
@@ -136,7 +136,7 @@ def test_no_repository(tmp_path: Path, engine: Served) -> None:
 
 
 def test_files_that_are_too_many_or_too_big(tmp_path: Path, engine: Served) -> None:
-    """One review takes what fits and goes on with the rest; what never fits is counted, and the server lives."""
+    """One review takes what fits and the next the rest; what never fits is counted, the server lives."""
     repository = made(tmp_path / "repository", a="x = 1\n")
     for number in range(5):
         (repository.root / f"new{number}.py").write_text(EVAL)
