@@ -23,8 +23,8 @@ review: $(CPU)  ## review the last commit, or DIFF=file
 		$(BIN)/tenken review --diff $(EXAMPLE); \
 	fi
 
-test: $(DEV)  ## run all tests that need no GPU; those of Postgres where it is installed
-	tests/postgres.sh $(BIN)/python -m pytest -m "not gpu"
+test: $(DEV)  ## run all tests that need no GPU; those of Postgres and Neovim where they are installed
+	tests/postgres.sh tests/neovim.sh $(BIN)/python -m pytest -m "not gpu"
 
 check: $(DEV)  ## style, formatting and types
 	$(BIN)/ruff check $(SOURCES)

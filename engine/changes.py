@@ -19,6 +19,10 @@ from engine.untracked import new_file_diff, read_file, untracked
 CONTEXT_LINES = 3
 """Unchanged lines around a change, as in the adapter's training data."""
 
+_DEFAULT_BRANCHES = (
+    *("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master"),
+    *("refs/heads/main", "refs/heads/master"),
+)
 _FILE_LIMIT, _TOTAL_LIMIT = 2**20, 2**25
 _DIFF = (
     *("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "-M"),
@@ -37,11 +41,16 @@ class Change:
     description: str = ""
 
 
-def working_tree(folder: Path, context: int = CONTEXT_LINES) -> Change:
-    """Return what a commit of everything would change: staged, unstaged and untracked files."""
+def working_tree(
+    folder: Path, context: int = CONTEXT_LINES, *, base: str | None = None, new_files: bool = True
+) -> Change:
+    """Return what a commit of everything would change: staged, unstaged and, if asked for, untracked files.
+
+    With `base`, a commit, return instead how everything differs from that.
+    """
     git = Git(folder)
-    tracked = _change(git, (_head(git),), context)
-    files = list(untracked(git))
+    tracked = _change(git, (base or _head(git),), context)
+    files = list(untracked(git)) if new_files else []
     texts = {file.path: file.text for file in files if file.is_text and language_of(file.path)}
     return Change(tracked.diff + "".join(map(new_file_diff, files)), tracked.sources | texts)
 
@@ -72,6 +81,27 @@ def between(folder: Path, revisions: str, context: int = CONTEXT_LINES) -> Chang
     if match.group(2) == "...":
         old = _merge_base(git, old, new, revisions)
     return _change(git, (old, new), context)
+
+
+def branch_base(folder: Path, branch: str = "") -> str | None:
+    """Return the commit where HEAD left `branch`, or the remote's default branch, or main or master.
+
+    None where no such branch has an ancestor in common with HEAD. InputError where `branch` is named and
+    does not exist.
+    """
+    git = Git(folder)
+    if not git.succeeds("rev-parse", "--verify", "--quiet", "HEAD^{commit}"):
+        return None
+    for name in (_resolve(git, branch),) if branch else _default_branches(git):
+        if git.succeeds("merge-base", name, "HEAD"):
+            return git.text("merge-base", name, "HEAD").split()[0]
+    return None
+
+
+def _default_branches(git: Git) -> Iterator[str]:
+    for name in _DEFAULT_BRANCHES:
+        if git.succeeds("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
+            yield name
 
 
 def _change(git: Git, compared: tuple[str, ...], context: int) -> Change:

@@ -14,6 +14,7 @@ TenkenError
     ├── RunnerError       the runner failed while scoring or writing
     ├── StoreError        the database cannot be opened, read or written
     ├── QueueFull         too many reviews are open (carries the seconds to wait)
+    ├── NotReady          a remote engine still loads its model (carries the seconds to wait)
     ├── Unreachable       a remote engine does not answer, or not as an engine would
     └── AccessRefused     a remote engine does not accept the token, or not for what was asked
 
@@ -91,6 +92,14 @@ class QueueFull(EngineError):
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__(f"too many reviews are open; try again in {retry_after} s")
+
+
+class NotReady(EngineError):
+    """A remote engine still loads its model, or cannot; ask again in `retry_after` seconds."""
+
+    def __init__(self, text: str, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(text)
 
 
 class Unreachable(EngineError):

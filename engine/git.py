@@ -28,10 +28,10 @@ class Git:
             self.root = Path(os.fsdecode(self.output("rev-parse", "--show-toplevel").removesuffix(b"\n")))
         self._keep_index()
 
-    def output(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """Return what git prints; InputError with git's own message if it fails."""
+    def output(self, *arguments: str, stdin: bytes = b"", fine: tuple[int, ...] = (0,)) -> bytes:
+        """Return what git prints; InputError with git's own message if its exit status is none of `fine`."""
         done = self._run(arguments, stdin)
-        if done.returncode:
+        if done.returncode not in fine:
             message = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
             raise InputError(message or f"git {arguments[0]} failed in {self.root}")
         return done.stdout

@@ -13,6 +13,7 @@ from engine.errors import (
     AccessRefused,
     DiffError,
     InputError,
+    NotReady,
     QueueFull,
     RunnerError,
     TenkenError,
@@ -50,6 +51,8 @@ def refusal_of(status: int, headers: Message, body: bytes) -> Refusal:
         error: TenkenError = DiffError(text, problem.line)
     elif kind in (ProblemKind.QUEUE_FULL, ProblemKind.TOO_MANY_OPEN_REVIEWS):
         error = QueueFull(round(retry_after) or _DEFAULT_WAIT)
+    elif kind is ProblemKind.NOT_READY:
+        error = NotReady(text, round(retry_after) or _DEFAULT_WAIT)
     else:
         error = _ERRORS.get(kind, Unreachable)(text)
     return Refusal(error, problem.status in _RETRIED, retry_after)

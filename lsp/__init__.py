@@ -1,1 +1,1 @@
-"""The language server: findings as diagnostics. Not in this version yet."""
+"""The language server: findings as diagnostics, before the push."""

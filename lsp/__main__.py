@@ -1,19 +1,74 @@
-"""The `tenken-lsp` command: says that this version has no language server, and what there is instead."""
+"""The `tenken-lsp` command: speaks the Language Server Protocol until the editor says it is over."""
 
 from __future__ import annotations
 
+import argparse
+import gc
+import logging
 import sys
+from collections.abc import Sequence
 
 from engine.exits import ExitCode
+from engine.version import tool_version
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def main() -> int:
-    """Return exit code 3: the part is missing."""
-    print(
-        "tenken-lsp: this version has no language server yet; `tenken review` reviews the same changes",
-        file=sys.stderr,
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"tenken-lsp: {message} (see: tenken-lsp --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve; return the exit code."""
+    options = _parser().parse_args(arguments)
+    # Seven hundred classes are made on import; looking for garbage among them takes a tenth of the start.
+    gc.disable()
+    try:
+        from lsp.server import make_server
+        from lsp.transport import serve_stdio, serve_tcp
+    except ModuleNotFoundError as missing:
+        text = f"{missing.name} is not installed; run: pip install 'tenken[lsp]'"
+        print(f"tenken-lsp: {text}", file=sys.stderr)
+        return ExitCode.ENGINE
+    _log(_LEVELS[options.log_level])
+    server = make_server(tool_version())
+    gc.freeze()
+    gc.enable()
+    if options.tcp is None:
+        return serve_stdio(server)
+    try:
+        return serve_tcp(server, options.tcp)
+    except OSError as error:
+        print(f"tenken-lsp: cannot listen on port {options.tcp}: {error.strerror}", file=sys.stderr)
+        return ExitCode.USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tenken-lsp", description=__doc__)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--stdio", action="store_true", help="standard input and output; also if not given")
+    how.add_argument(
+        "--tcp", type=_port, metavar="PORT", help="one connection on 127.0.0.1, for debugging; 0: a free one"
     )
-    return ExitCode.ENGINE
+    parser.add_argument("--log-level", choices=list(_LEVELS), default="warning", help="warning if not given")
+    parser.add_argument("--version", action="version", version=f"tenken-lsp {tool_version()}")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return int(text)
+
+
+def _log(level: int) -> None:
+    """Log to standard error. pygls logs whole messages, source code included: it is not asked."""
+    from engine.logs import log_json
+
+    log_json(level)
+    logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
 
 
 if __name__ == "__main__":

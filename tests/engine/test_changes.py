@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from git_repository import Repository
 
-from engine.changes import Change, between, commit, staged, working_tree
+from engine.changes import Change, between, branch_base, commit, staged, working_tree
 from engine.diffs import FileDiff, FileStatus, LineKind
 from engine.errors import InputError
 from engine.parsing import parse_diff
-
-
-class Repository:
-    """A repository in a folder of its own, with the commands that the tests need."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        root.mkdir(parents=True, exist_ok=True)
-
-    def git(self, *arguments: str) -> str:
-        identity = {
-            f"GIT_{who}_{what}": "a@example.com"
-            for who in ("AUTHOR", "COMMITTER")
-            for what in ("NAME", "EMAIL")
-        }
-        environment = {**os.environ, **identity, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-        command = ["git", "-c", "protocol.file.allow=always", *arguments]
-        return subprocess.run(
-            command, cwd=self.root, env=environment, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-    def write(self, **files: str) -> None:
-        for name, text in files.items():
-            (self.root / f"{name}.py").write_text(text, encoding="utf-8")
-
-    def commit(self, message: str = "change", **files: str) -> str:
-        self.write(**files)
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
 
 
 @pytest.fixture
@@ -338,3 +308,41 @@ def test_renames_carry_both_names(repository: Repository, read: Callable[[Path],
     file = files_of(change)["new name.py"]
     assert (file.old_path, file.status) == ("old.py", FileStatus.RENAMED)
     assert change.sources == {"new name.py": text + "more\n"}
+
+
+def test_working_tree_since_a_base(repository: Repository) -> None:
+    """With a base the commits since then count as changed too; new files stay out where not asked for."""
+    first = repository.commit(a="old = 1\n")
+    repository.commit(b="new = 1\n")
+    repository.write(a="old = 2\n", c="unknown = 1\n")
+    assert set(files_of(working_tree(repository.root, base=first))) == {"a.py", "b.py", "c.py"}
+    assert set(files_of(working_tree(repository.root, base=first, new_files=False))) == {"a.py", "b.py"}
+    assert set(files_of(working_tree(repository.root, new_files=False))) == {"a.py"}
+
+
+def test_branch_base(repository: Repository) -> None:
+    """The base is where the branch left the one that is named, or main; None where there is none."""
+    assert branch_base(repository.root) is None
+    left = repository.commit(a="old = 1\n")
+    repository.git("switch", "-qc", "topic")
+    fork = repository.commit(a="old = 2\n")
+    repository.git("branch", "release")
+    repository.commit(a="old = 3\n")
+    assert branch_base(repository.root) == left
+    assert branch_base(repository.root, "release") == fork
+    repository.git("branch", "-m", "main", "trunk")
+    assert branch_base(repository.root) is None
+    with pytest.raises(InputError, match="nowhere"):
+        branch_base(repository.root, "nowhere")
+
+
+def test_branch_base_prefers_the_remote(repository: Repository) -> None:
+    """A local main that nobody pulled for weeks does not make old changes new."""
+    repository.commit(a="old = 1\n")
+    repository.git("switch", "-qc", "topic")
+    pulled = repository.commit(a="old = 2\n")
+    repository.git("update-ref", "refs/remotes/origin/main", pulled)
+    repository.commit(a="old = 3\n")
+    assert branch_base(repository.root) == pulled
+    repository.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    assert branch_base(repository.root) == pulled

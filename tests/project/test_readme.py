@@ -70,6 +70,12 @@ def test_every_module_of_the_bot_is_on_the_map() -> None:
             assert re.search(rf"[ (]{re.escape(path.name)}[ ,)]", README), path.name
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "lsp").glob("[!_]*.py")), ids=lambda path: path.name)
+def test_every_module_of_the_language_server_is_on_the_map(path: Path) -> None:
+    """So with the language server's, several to a line."""
+    assert path.name in README.partition("## Module map")[2]
+
+
 @pytest.mark.parametrize("reason", list(SkipReason))
 def test_every_skip_reason_is_documented(reason: SkipReason) -> None:
     """Whoever reads a report can look up why a file was left out."""

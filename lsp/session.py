@@ -1,0 +1,243 @@
+"""One editor's session: what the editor tells goes to whom it concerns.
+
+Runs on the event loop. What blocks is handed to threads; an editor's request is answered from what is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+from engine.errors import ConfigError
+from engine.settings import EngineSettings
+from engine.settings import load_settings as load_engine_settings
+from lsp.background import Tasks, in_thread
+from lsp.client import Tone
+from lsp.desk import Desk
+from lsp.documents import Document, Position
+from lsp.outages import State
+from lsp.places import Repository
+from lsp.reviewer import Reviewer, Wish
+from lsp.settings import load_settings
+from lsp.snapshots import carried, read_lines
+from lsp.status import Status
+from lsp.telling import Teller
+from lsp.workspace import folder_of
+
+_LOOK_SECONDS = 2.0
+
+Change = tuple[tuple[Position, Position] | None, str]
+"""A text between two positions, or in the place of everything."""
+
+
+class Session:
+    """What an editor and its repositories have to do with each other."""
+
+    def __init__(self, desk: Desk, environ: Mapping[str, str] = os.environ) -> None:
+        self.desk = desk
+        self.workspace = desk.workspace
+        self.reviewers: dict[Path, Reviewer] = {}
+        self.tasks = Tasks()
+        self.teller = Teller(desk.care)
+        self._environ = environ
+        self._problems: tuple[str, ...] = ()
+        self._settled = asyncio.Event()  # settings are known
+        self._ready = asyncio.Event()  # and what is open was looked at
+        self._shown: dict[str, object] = {}
+        desk.changed = self.changed
+        self.tasks.start(self._look_around(), "looking around")
+
+    def configure(self, given: object) -> None:
+        """Take settings, the first time or anew."""
+        problems, engine = list[str](), EngineSettings()
+        try:
+            engine = load_engine_settings()
+        except ConfigError as error:
+            problems.append(str(error))
+        loaded = load_settings(given, self._environ, engine)
+        if not self._settled.is_set() or loaded.settings != self.desk.settings:
+            self.desk.configure(loaded.settings)
+            self._begin()
+        self._problems = (*problems, *loaded.problems)
+        for problem in self._problems:
+            self.desk.say_once(Tone.ERROR, self.desk.texts.settings_problem.format(problem=problem))
+        self.changed()
+
+    def opened(self, uri: str, version: int, text: str) -> None:
+        """A document was opened."""
+        if (known := self.workspace.open(uri, version, text)) is not None:
+            document, path = known
+            document.followers.append(partial(self.desk.board.edit, path))
+            if path in self.desk.board.paths:
+                self.desk.board.keep(path, carried(read_lines(path), document.lines))
+                self.desk.board.refresh(path)
+            self.tasks.start(self.adopt(path), "open")
+
+    def edited(self, uri: str, version: int, changes: Iterable[Change]) -> None:
+        """A document was edited."""
+        if (known := self.workspace.document(uri)) is not None:
+            for between, text in changes:
+                if between is None:
+                    known[0].swap(text)
+                else:
+                    known[0].change(*between, text)
+            known[0].version = version
+
+    def closed(self, uri: str) -> None:
+        """A document was closed: its file is what counts now."""
+        if (known := self.workspace.close(uri)) is not None:
+            self.tasks.start(self._back_to_disk(*known), "close")
+
+    def saved(self, uri: str) -> None:
+        """A document was saved."""
+        if (path := self.workspace.path_of(uri)) is not None:
+            wish = Wish(first=path, ask_engine=self.desk.settings.on_save)
+            self.tasks.start(self.adopt(path, wish), "save")
+
+    def folders_changed(self, added: Iterable[str], removed: Iterable[str]) -> None:
+        """Folders were opened or closed."""
+        gone = set(removed)
+        self.workspace.folders = [f for f in self.workspace.folders if f not in gone] + list(added)
+        for root, reviewer in tuple(self.reviewers.items()):
+            if not self.workspace.has(reviewer.repository):
+                self.reviewers.pop(root).close()
+                self.desk.board.clear(p for p in self.desk.board.paths if p.is_relative_to(root))
+        self.tasks.start(self._adopt_folders(), "folders")
+
+    async def adopt(self, path: Path, wish: Wish | None = None) -> Reviewer | None:
+        """Return the reviewer of a file or folder, made if there is none; None where nothing is reviewed."""
+        await self._settled.wait()
+        if not self.desk.settings.enabled:
+            return None
+        repository = await self.workspace.repository_around(folder_of(path))
+        if repository is None:
+            return None
+        reviewer = self.reviewers.get(repository.root)
+        if reviewer is None:
+            reviewer = self.reviewers[repository.root] = Reviewer(self.desk, repository, self.is_of)
+            reviewer.wish(Wish(ask_engine=False))
+        if wish is not None:
+            reviewer.wish(wish)
+        self.changed()
+        return reviewer
+
+    async def ready(self) -> None:
+        """Wait until settings are known and what is open was looked at."""
+        await self._ready.wait()
+
+    def is_of(self, path: Path, repository: Repository) -> bool:
+        """Tell whether a file is this repository's, and not one's inside it."""
+        roots = [root for root in self.reviewers if path.is_relative_to(root)]
+        return max(roots, key=lambda root: len(root.parts), default=None) == repository.root
+
+    def reviewers_of(self, uri: str | None) -> list[Reviewer]:
+        """Return the reviewer of an address, or all where there is none."""
+        if uri is None:
+            return list(self.reviewers.values())
+        path = self.workspace.path_of(uri)
+        return [r for r in self.reviewers.values() if path is not None and self.is_of(path, r.repository)]
+
+    def status(self) -> Status:
+        """Return what is being done."""
+        desk, reviewers = self.desk, list(self.reviewers.values())
+        runs = [reviewer.run for reviewer in reviewers if reviewer.run is not None]
+        state, reason = self._state()
+        counts = desk.board.counts()
+        return Status(
+            state=state,
+            reason=reason,
+            findings=counts.total(),
+            worst=max(counts, default=None),
+            engine=desk.care.name,
+            adapter=desk.adapter,
+            pending_feedback=sum(said.count() for said in desk.verdicts.values()),
+            retry_in=desk.care.retry_in,
+            done=sum(run.done for run in runs) if runs else None,
+            total=sum(len(run.files) for run in runs) if runs else None,
+            left_out=sum(reviewer.left_out for reviewer in reviewers),
+            unknown=sum(reviewer.unknown for reviewer in reviewers),
+        )
+
+    def changed(self) -> None:
+        """Tell the status if it is another one."""
+        fields = self.status().fields(self.desk.texts)
+        seconds = fields["retryIn"]
+        same = fields | {"retryIn": seconds is not None}
+        if same != self._shown:
+            self._shown = same
+            self.desk.client.status(fields)
+
+    async def tell(self) -> None:
+        """Tell the engine what was said of findings."""
+        await self.teller.tell(self.desk.verdicts.values())
+        self.changed()
+
+    def close(self) -> None:
+        """End everything."""
+        self.tasks.cancel()
+        for reviewer in self.reviewers.values():
+            reviewer.close()
+        self.desk.care.close()
+
+    def _state(self) -> tuple[State, str]:
+        desk = self.desk
+        troubled = next((r for r in self.reviewers.values() if r.problem), None)
+        if not desk.settings.enabled:
+            return State.OFF, ""
+        if self._problems:
+            return State.MISCONFIGURED, self._problems[0]
+        if troubled is not None:
+            return troubled.problem_state, troubled.problem
+        if any(reviewer.run for reviewer in self.reviewers.values()):
+            return (State.LOADING if desk.care.is_loading else State.REVIEWING), ""
+        if desk.care.state is not State.IDLE:
+            return desk.care.state, desk.care.reason
+        if not self._ready.is_set():
+            return State.STARTING, ""
+        return (State.IDLE if self.reviewers else State.EXCLUDED), ""
+
+    def _begin(self) -> None:
+        """Begin anew with other settings."""
+        self._settled.set()
+        self._ready.clear()
+        for reviewer in self.reviewers.values():
+            reviewer.close()
+        self.reviewers.clear()
+        if not self.desk.settings.enabled:
+            self.desk.board.clear(self.desk.board.paths)
+        self.tasks.start(self._adopt_folders(), "folders")
+        self.tasks.start(in_thread(self.desk.cache.prune), "pruning")
+
+    async def _adopt_folders(self) -> None:
+        for path in (*self.workspace.folder_paths(), *self.workspace.open_paths()):
+            await self.adopt(path)
+        self._ready.set()
+        self.changed()
+
+    async def _back_to_disk(self, document: Document, path: Path) -> None:
+        """Show of a closed document what stands in its file."""
+        lines = await in_thread(partial(read_lines, path))
+        if self.workspace.at(path) is None:
+            document.swap("".join(lines or ()))
+            document.followers.clear()
+            self.desk.board.refresh(path)
+            await self.adopt(path, Wish(ask_engine=False))
+
+    async def _look_around(self) -> None:
+        """Notice what happens outside the editor, and try again what failed when it is time."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            due = self.desk.care.is_due
+            for reviewer in tuple(self.reviewers.values()):
+                reviewer.look()
+                if due and reviewer.unknown:
+                    reviewer.wish(Wish())
+            waits = any(said.count() for said in self.desk.verdicts.values())
+            if waits and self.desk.care.may_ask():
+                self.tasks.start(self.tell(), "telling")
+            if due and not waits and not any(reviewer.unknown for reviewer in self.reviewers.values()):
+                self.desk.care.lifted()
+            self.changed()

@@ -1,0 +1,128 @@
+"""What people said of findings: hidden on this machine at once, and queued until the engine took it down.
+
+One small file for each finding, so that editors beside each other share them and the latest word holds. They
+keep fingerprints, never code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.feedback import Feedback
+from lsp.findings_cache import write_whole
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Hidden(BaseModel):
+    """A finding that is not shown on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{16}$")
+    project: str
+    here_only: bool = Field(default=False, description="Nobody is told.")
+    told: bool = Field(default=False, description="The engine knows.")
+
+
+class WrongReason(StrEnum):
+    """Why a finding is wrong."""
+
+    NOT_TRUE = "notTrue"
+    INTENDED = "intended"
+    WRONG_LINE = "wrongLine"
+    BAD_SUGGESTION = "badSuggestion"
+    OTHER = "other"
+
+
+class Verdicts:
+    """What was said in one project, which may have no name; raises OSError where it cannot be kept."""
+
+    def __init__(self, folder: Path, project: str) -> None:
+        self.project = project
+        name = hashlib.sha256(project.encode()).hexdigest()[:16]
+        self._hidden_folder = folder / "hidden" / name
+        self._queue = folder / "queue" / name
+        self._hidden: dict[str, Hidden] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Read what is hidden, also by editors beside this one."""
+        found = (_read(path, Hidden) for path in _files(self._hidden_folder))
+        self._hidden = {entry.fingerprint: entry for entry in found if entry is not None}
+
+    @property
+    def hidden(self) -> Collection[str]:
+        """The fingerprints of what is not shown."""
+        return self._hidden
+
+    def hide_here(self, fingerprint: str) -> None:
+        """Hide a finding on this machine alone."""
+        self._hide(Hidden(fingerprint=fingerprint, project=self.project, here_only=True))
+
+    def say(self, feedback: Feedback) -> None:
+        """Queue what was said, and hide the finding if that is what it means."""
+        if feedback.verdict.suppresses:
+            before = self._hidden.get(feedback.fingerprint)
+            told = before is not None and before.told
+            self._hide(Hidden(fingerprint=feedback.fingerprint, project=self.project, told=told))
+        _write(self._queue / f"{feedback.fingerprint}.json", feedback)
+
+    def undo(self, fingerprint: str, taken_back: Feedback) -> bool:
+        """Show a finding again; return whether it was hidden. The engine is told if it knows."""
+        entry = self._hidden.pop(fingerprint, None)
+        (self._hidden_folder / f"{fingerprint}.json").unlink(missing_ok=True)
+        if entry is None or entry.here_only:
+            return entry is not None
+        queued = self._queue / f"{fingerprint}.json"
+        if entry.told:
+            _write(queued, taken_back)
+        else:
+            queued.unlink(missing_ok=True)
+        return True
+
+    def queued(self) -> Iterator[Feedback]:
+        """Yield what the engine has to be told."""
+        found = (_read(path, Feedback) for path in _files(self._queue))
+        return (entry for entry in found if entry is not None)
+
+    def count(self) -> int:
+        """Return how much the engine has to be told."""
+        return len(_files(self._queue))
+
+    def told(self, feedback: Feedback) -> None:
+        """Take from the queue what the engine took down, unless something else was said meanwhile."""
+        path = self._queue / f"{feedback.fingerprint}.json"
+        if _read(path, Feedback) == feedback:
+            path.unlink(missing_ok=True)
+        if entry := self._hidden.get(feedback.fingerprint):
+            self._hide(entry.model_copy(update={"told": True}))
+
+    def _hide(self, entry: Hidden) -> None:
+        self._hidden[entry.fingerprint] = entry
+        _write(self._hidden_folder / f"{entry.fingerprint}.json", entry)
+
+
+def _files(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return sorted(folder.glob("*.json"))
+    return []
+
+
+def _read(path: Path, model: type[_Model]) -> _Model | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _write(path: Path, entry: BaseModel) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_whole(path, entry.model_dump_json().encode())

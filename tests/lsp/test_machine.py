@@ -1,0 +1,242 @@
+"""Whatever is edited, saved, stopped and answered, in any order: what is shown stands in the text.
+
+The model is the whole text as one string. Every line is unique, so a shown line is the one that was reviewed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from engine.config import ProjectConfig
+from engine.untracked import WorkFile, new_file_diff
+from engine.wire import Language
+from lsp.changes import FileChange
+from lsp.desk import Desk
+from lsp.findings_cache import FindingsCache, key_of
+from lsp.lines import Encoding
+from lsp.places import Repository
+from lsp.planning import Order, Plan, PlannedFile
+from lsp.reviewer import Reviewer, Wish
+from lsp.testing import FakeClient, FakeEngine
+from lsp.workspace import Workspace
+
+NAME = "a.py"
+PIECES = st.lists(st.sampled_from(["eval", "fine", "\n", "\n", "\r\n", "é😀 "]), max_size=5)
+
+
+def rows_of(text: str) -> list[str]:
+    """Return the lines of a text by the protocol's rule."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+class Editing(RuleBasedStateMachine):
+    """One document, its text as a string, and a real session without git."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Open a document in a repository."""
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = Path(self.folder.name).resolve()
+        self.path = self.root / NAME
+        self.uri = self.path.as_uri()
+        self.numbers = itertools.count()
+        self.text = self.saved = ""
+        self.version = 0
+        self.is_open = False
+        self.loop = asyncio.new_event_loop()
+        self.engine = FakeEngine()
+        self.client = FakeClient()
+        self.loop.run_until_complete(self._begin())
+        self.open_document()
+
+    async def _begin(self) -> None:
+        workspace = Workspace(Encoding.UTF16, [self.root.as_uri()])
+        environ = {"XDG_CACHE_HOME": str(self.root / "cache"), "XDG_DATA_HOME": str(self.root / "data")}
+        self.desk = Desk(
+            self.client,
+            workspace,
+            Encoding.UTF16,
+            environ=environ,
+            open_with=lambda settings: self.engine,
+            plan_with=self._plan,
+        )
+        self.desk.settings = self.desk.settings.model_copy(update={"debounce_ms": 0})
+        repository = Repository(self.root, ())
+        self.reviewer = Reviewer(self.desk, repository, lambda path, repository: True)
+
+    def _plan(self, order: Order, buffers: Mapping[str, str], cache: FindingsCache) -> Plan:
+        """Take the whole document for added, or its file where it is closed."""
+        text = buffers.get(NAME, self.saved)
+        diff = new_file_diff(WorkFile(NAME, "100644", text.encode()))
+        change = FileChange(NAME, diff, text)
+        key = key_of(text)
+        known = cache.get(key)
+        file = PlannedFile(change, self.path, key, known, known is not None)
+        return Plan(order, ProjectConfig(), Language.EN, (file,) if text else ())
+
+    @rule(data=st.data(), pieces=PIECES)
+    @precondition(lambda self: self.is_open)
+    def edit(self, data: st.DataObject, pieces: list[str]) -> None:
+        """Replace a range."""
+        rows = rows_of(self.text)
+        before = self.standing()
+        places = st.tuples(st.integers(0, len(rows) - 1), st.integers(0, 12))
+        (first, start), (last, end) = sorted((data.draw(places), data.draw(places)))
+        start, end = min(start, len(rows[first])), min(end, len(rows[last]))
+        if (first, start) > (last, end):
+            return
+        new = "".join(p if p.isspace() or p == "\r\n" else f"{p}{next(self.numbers)}_" for p in pieces)
+        new = new.replace("\r\n", "\n")
+        head = [*rows[:first], rows[first][:start]]
+        tail = [rows[last][end:], *rows[last + 1 :]]
+        columns = [
+            len(rows[line][:index].encode("utf-16-le")) // 2 for line, index in ((first, start), (last, end))
+        ]
+        self.text = "\n".join(head) + new + "\n".join(tail)
+        self._edited([(((first, columns[0]), (last, columns[1])), new)])
+        outside = {row for row, line in before.items() if line < first or line > last}
+        assert outside <= self.standing().keys() <= before.keys()
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.is_open)
+    def format(self, data: st.DataObject) -> None:
+        """Replace the whole text by one with some of its lines, in their order, and others between."""
+        rows = [row for row in rows_of(self.text) if row.strip() and data.draw(st.booleans())]
+        self.text = "".join(f"{row}\nfine{next(self.numbers)}\n" for row in rows)
+        self._edited([(None, self.text)])
+
+    @rule()
+    @precondition(lambda self: self.is_open)
+    def undo(self) -> None:
+        """Go back to what was saved."""
+        self.text = self.saved
+        self._edited([(None, self.text)])
+
+    @rule()
+    @precondition(lambda self: self.is_open)
+    def save(self) -> None:
+        """Save, which asks for a review."""
+        self.saved = self.text
+        self.path.write_text(self.text, newline="")
+        self.reviewer.wish(Wish(first=self.path))
+        self.run()
+
+    @rule()
+    def ask(self) -> None:
+        """Ask for a review of the text as it is, also unsaved."""
+        self.reviewer.wish(Wish(by_person=True, force=True))
+        self.run()
+
+    @rule(count=st.integers(1, 4))
+    def answer(self, count: int) -> None:
+        """Let the engine go on."""
+        for _ in range(count):
+            self.engine.permits.release()
+        self.run()
+
+    @rule()
+    def stop(self) -> None:
+        """Stop the review."""
+        self.loop.run_until_complete(self.reviewer.stop())
+        self.run()
+
+    @rule()
+    @precondition(lambda self: self.is_open)
+    def close(self) -> None:
+        """Close the document without saving it."""
+        known = self.desk.workspace.close(self.uri)
+        assert known is not None
+        self.is_open = False
+        self.text = self.saved
+        known[0].swap(self.saved)
+        known[0].followers.clear()
+        self.run()
+
+    @rule()
+    @precondition(lambda self: not self.is_open)
+    def open_document(self) -> None:
+        """Open the document."""
+        self.version += 1
+        known = self.desk.workspace.open(self.uri, self.version, self.text)
+        assert known is not None
+        known[0].followers.append(lambda edit: self.desk.board.edit(self.path, edit))
+        self.is_open = True
+        self.run()
+
+    @invariant()
+    def what_is_shown_stands(self) -> None:
+        """Each range is a line of the text, and says what was found there."""
+        if not hasattr(self, "desk"):
+            return
+        self.desk.publish()
+        rows = rows_of(self.text)
+        for item in self.shown():
+            start, end = item["range"]["start"], item["range"]["end"]
+            assert start["line"] == end["line"] < len(rows)
+            row = rows[start["line"]]
+            assert row == item["message"]
+            assert end["character"] == len(row.rstrip().encode("utf-16-le")) // 2
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return the diagnostics that the editor has."""
+        found: list[dict[str, Any]] = self.client.shown.get(self.uri, {}).get("diagnostics", [])
+        return found
+
+    def standing(self) -> dict[str, int]:
+        """Return the lines with a finding, and where they are."""
+        self.desk.publish()
+        return {item["message"]: item["range"]["start"]["line"] for item in self.shown()}
+
+    def run(self) -> None:
+        """Let everything that can happen now happen."""
+        self.loop.run_until_complete(asyncio.sleep(0.004))
+
+    def _edited(self, changes: list[tuple[Any, str]]) -> None:
+        known = self.desk.workspace.document(self.uri)
+        assert known is not None
+        self.version += 1
+        for between, text in changes:
+            if between is None:
+                known[0].swap(text)
+            else:
+                known[0].change(*between, text)
+        known[0].version = self.version
+        assert known[0].text == self.text
+
+    def teardown(self) -> None:
+        """In the end, when all was saved and answered, every eval of the text is shown and nothing else."""
+        if not hasattr(self, "desk"):
+            return
+        try:
+            for _ in range(10_000):
+                self.engine.permits.release()
+            if not self.is_open:
+                self.open_document()
+            self.save()
+            self.loop.run_until_complete(asyncio.wait_for(self._idle(), 20))
+            assert set(self.standing()) == {row for row in rows_of(self.text) if "eval" in row}
+            assert all(work.said for work in self.client.works)
+            assert self.client.messages == [m for m in self.client.messages if "nothing" in m]
+        finally:
+            self.reviewer.close()
+            self.loop.run_until_complete(asyncio.sleep(0))
+            self.loop.close()
+            self.folder.cleanup()
+
+    async def _idle(self) -> None:
+        wanted = {row for row in rows_of(self.text) if "eval" in row}
+        while self.reviewer.run is not None or set(self.standing()) != wanted:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+TestEditing = Editing.TestCase
+TestEditing.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

@@ -1,0 +1,240 @@
+"""What goes wrong is said once, shown as a state, costs no finding, and passes by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+from editors import TestEditor, editing
+from serving import Served, finding_evals, serving
+from test_editing import add_eval
+
+from engine.tokens import Role, TokenFile
+
+TEXT = "x = 1\nz = eval(x)\nnew = eval(x)\n"
+
+
+@contextlib.contextmanager
+def dead_port() -> Iterator[int]:
+    """Give a port on which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def test_an_engine_that_goes_away(app: Path, engine: Served, tmp_path: Path) -> None:
+    """One message for the whole outage; findings stay; what a person asks for is tried and said anew."""
+
+    async def run() -> None:
+        async with editing(app.parent, {"engineUrl": engine.url}, home=tmp_path) as editor:
+            uri = await add_eval(editor, app)
+            engine.stop()
+            await asyncio.to_thread(until_gone, engine.port)
+            for version in (3, 4):
+                text = TEXT + f"v = {version}\n"
+                editor.edit(uri, version, text)
+                editor.save(uri, text)
+                status = await editor.until_state("unreachable")
+            assert status["health"] == "warning"
+            assert isinstance(status["retryIn"], int)
+            assert status["findings"] == 1
+            assert "cannot reach" in status["message"]
+            assert editor.lines(uri) == [2]
+            assert len(editor.messages()) == 1
+            await editor.command("review")
+            await editor.until(lambda: len(editor.messages()) == 2)
+            shown = await editor.command("showStatus")
+            assert shown["state"] == "unreachable"
+            assert "1 file not reviewed yet" in shown["markdown"]
+
+    asyncio.run(run())
+
+
+def until_gone(port: int) -> None:
+    """Return when nobody answers any more."""
+    with contextlib.suppress(OSError):
+        while True:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            time.sleep(0.01)
+
+
+def change(editor: TestEditor, app: Path) -> str:
+    """Open a file, put two evals in it, and save it."""
+    uri = editor.open(app)
+    editor.edit(uri, 2, TEXT)
+    editor.save(uri, TEXT)
+    return uri
+
+
+def test_an_engine_that_comes_back(app: Path, tmp_path: Path) -> None:
+    """What could not be reviewed is, as soon as settings name an engine that answers."""
+
+    async def run() -> None:
+        with dead_port() as port:
+            settings = {"engineUrl": f"http://127.0.0.1:{port}"}
+            async with editing(app.parent, settings, home=tmp_path) as editor:
+                uri = change(editor, app)
+                await editor.until_state("unreachable")
+                with serving(finding_evals()) as served:
+                    editor.settings["engineUrl"] = served.url
+                    editor.notify("workspace/didChangeConfiguration", {"settings": {}})
+                    await editor.until_state("idle")
+                    editor.save(uri)
+                    await editor.until_lines(uri, 2, 3)
+
+    asyncio.run(run())
+
+
+def test_a_token_that_is_refused(app: Path, tmp_path: Path) -> None:
+    """It is said once, and nothing is tried again until a person changes something."""
+    tokens = TokenFile(tmp_path / "tokens.json")
+    token = tokens.create(Role.REVIEWER)
+
+    async def run(url: str) -> None:
+        settings = {"engineUrl": url, "engineToken": "wrong"}
+        async with editing(app.parent, settings, home=tmp_path) as editor:
+            uri = change(editor, app)
+            status = await editor.until_state("unauthorized")
+            assert (status["health"], status["retryIn"]) == ("error", None)
+            editor.settings["engineToken"] = token
+            editor.notify("workspace/didChangeConfiguration", {"settings": {}})
+            await editor.until_state("idle")
+            await editor.command("review", uri=uri)
+            await editor.until_lines(uri, 2, 3)
+            assert len(editor.messages()) == 1
+            assert token not in str(editor.told)
+
+    with serving(finding_evals(), tokens=tokens) as served:
+        asyncio.run(run(served.url))
+
+
+def test_a_model_that_loads(app: Path, tmp_path: Path) -> None:
+    """No message: the state says so, and the review follows by itself."""
+    loading = Event()
+
+    def load(adapter: object) -> object:
+        loading.wait(10)
+        return finding_evals()
+
+    async def run(url: str) -> None:
+        async with editing(app.parent, {"engineUrl": url}, home=tmp_path) as editor:
+            uri = change(editor, app)
+            status = await editor.until_state("loading")
+            assert status["health"] == "ok"
+            loading.set()
+            await editor.until_lines(uri, 2, 3)
+            assert editor.messages() == []
+
+    with serving(load, wait=False) as served:
+        asyncio.run(run(served.url))
+
+
+def test_a_review_that_takes_too_long(app: Path, tmp_path: Path) -> None:
+    """It is ended, with the reason and the setting's name."""
+    hold = Event()
+
+    async def run(url: str) -> None:
+        settings = {"engineUrl": url, "timeoutSeconds": 0.3}
+        async with editing(app.parent, settings, home=tmp_path) as editor:
+            change(editor, app)
+            status = await editor.until_state("failed")
+            assert "timeoutSeconds" in status["message"]
+            assert len(editor.messages()) == 1
+            hold.set()
+
+    with serving(finding_evals(hold=hold)) as served:
+        asyncio.run(run(served.url))
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "words"),
+    [
+        ({"maxFile": 1}, "misconfigured", "maxFile: unknown setting; did you mean maxFiles?"),
+        ({"engineUrl": "ftp://engine"}, "misconfigured", "https://host:port"),
+        ({"caFile": "/nowhere.pem", "engineUrl": "https://engine"}, "misconfigured", "/nowhere.pem"),
+        ({"baseBranch": "nowhere"}, "misconfigured", "baseBranch: no commit is called 'nowhere'"),
+        ({"embedded": False}, "noEngine", "engineUrl"),
+    ],
+)
+def test_settings_that_cannot_be_used(
+    settings: dict[str, object], state: str, words: str, app: Path, tmp_path: Path
+) -> None:
+    """The key is named, in one message."""
+
+    async def run() -> None:
+        async with editing(app.parent, settings, home=tmp_path) as editor:
+            change(editor, app)
+            assert words in (await editor.until_state(state))["message"]
+            assert len(editor.messages()) == 1
+            assert words in editor.messages()[0]
+
+    asyncio.run(run())
+
+
+def test_a_project_file_that_cannot_be_used(app: Path, engine: Served, tmp_path: Path) -> None:
+    """The key and line are named once, known findings stay, and mending it is enough."""
+
+    async def run() -> None:
+        config = app.with_name(".tenken.toml")
+        async with editing(app.parent, {"engineUrl": engine.url}, home=tmp_path) as editor:
+            uri = await add_eval(editor, app)
+            config.write_text("langage = 'ja'\n")
+            editor.save(uri)
+            status = await editor.until_state("misconfigured")
+            assert ".tenken.toml:1: langage" in status["message"]
+            editor.save(uri)
+            config.write_text("exclude = ['app.py']\n")
+            editor.save(uri)
+            await editor.until_state("idle")
+            await editor.until_lines(uri)
+            assert len(editor.messages()) == 1
+
+    asyncio.run(run())
+
+
+def test_switched_off(app: Path, engine: Served, tmp_path: Path) -> None:
+    """Nothing is reviewed and nothing shown, until it is switched on."""
+
+    async def run() -> None:
+        settings = {"engineUrl": engine.url, "enabled": False}
+        async with editing(app.parent, settings, home=tmp_path) as editor:
+            uri = change(editor, app)
+            await editor.until_state("off")
+            editor.settings["enabled"] = True
+            editor.notify("workspace/didChangeConfiguration", {"settings": {}})
+            await editor.until_state("idle")
+            editor.save(uri)
+            await editor.until_lines(uri, 2, 3)
+            editor.settings["enabled"] = False
+            editor.notify("workspace/didChangeConfiguration", {"settings": {}})
+            await editor.until_lines(uri)
+
+    asyncio.run(run())
+
+
+def test_arguments_that_cannot_be_used(app: Path, tmp_path: Path) -> None:
+    """A command says which part; a finding that is gone is said, not raised."""
+
+    async def run() -> None:
+        async with editing(app.parent, home=tmp_path) as editor:
+            for name, argument, words in (
+                ("wrong", {"uri": "x"}, "fingerprint: is needed"),
+                ("wrong", {"uri": "x", "fingerprint": "y", "reason": "z"}, "reason: one of notTrue"),
+                ("review", {"urn": "x"}, "urn: Extra inputs"),
+                ("reviewFile", {}, "uri: is needed"),
+            ):
+                with pytest.raises(RuntimeError, match=f"-32602: tenken.{name}: {words}"):
+                    await editor.command(name, **argument)
+            await editor.command("dismiss", uri=app.as_uri(), fingerprint="0" * 16)
+            assert "no longer there" in editor.messages()[-1]
+            with pytest.raises(RuntimeError, match="-32601"):
+                await editor.request("tenken/nothing")
+            assert len(editor.messages()) == 1
+
+    asyncio.run(run())
