@@ -69,11 +69,11 @@ def read_training_rows(
         kind = kind_of_data(path)
         if kind is not DataKind.REVIEW:
             found = read_rows(path) if kind is DataKind.ROWS else conversation_rows(path)
-            rows += weighted(list(found), weight, rng)
+            rows += _used(path, list(found), weight, rng)
             continue
         items = list(read_review_items(path))
         training = [item for item in items if item.split in (None, "train")]
-        rows += example_rows(weighted(training, weight, rng), examples)
+        rows += example_rows(_used(path, training, weight, rng), examples)
         only_scores = replace(examples, tasks=frozenset({"score"}), passes=1)
         held_out += example_rows([item for item in items if item.split == "dev"], only_scores)
     return rows, held_out
@@ -84,6 +84,13 @@ def weighted(values: list[T], weight: float, rng: random.Random) -> list[T]:
     drawn = round((weight - int(weight)) * len(values))
     places = sorted(rng.sample(range(len(values)), drawn))
     return values * int(weight) + [values[place] for place in places]
+
+
+def _used(path: Path, values: list[T], weight: float, rng: random.Random) -> list[T]:
+    used = weighted(values, weight, rng)
+    if values and not used:
+        raise DataError(f"{path}: a weight of {weight:g} draws none of its {len(values)} items or rows")
+    return used
 
 
 class DataKind(Enum):

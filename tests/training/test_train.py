@@ -77,6 +77,13 @@ def test_weights_are_how_often_each_is_used(weight: float, count: int) -> None:
     assert max(used.values(), default=0) - min(used[n] for n in range(10)) <= 1
 
 
+def test_a_file_is_never_left_out_silently(tmp_path: Path) -> None:
+    """A weight that draws nothing of it is an error that names the file."""
+    data = _items(tmp_path / "items.jsonl", ["train", "train"])
+    with pytest.raises(DataError, match=r"items\.jsonl: a weight of 0\.1 draws none of its 2"):
+        read_training_rows([data], ExampleSettings(), [0.1])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
