@@ -164,6 +164,9 @@ def test_answers_are_shown(start: Open, changed: Path, engine: Served) -> None:
         editor.until("return vim.fn.getreg('\"'):find('eval', 1, true)")
         editor.command("Tenken list")
         assert editor.lua("return vim.tbl_map(function(i) return i.lnum end, vim.fn.getqflist())") == [2]
+        editor.command("wincmd p")
+        editor.command("Tenken thread")
+        editor.until("return vim.fn.execute('messages'):find('gitlabUrl', 1, true)")
 
 
 def test_a_code_action_shows_its_answer(start: Open, changed: Path, engine: Served) -> None:

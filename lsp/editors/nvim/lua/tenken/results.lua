@@ -26,12 +26,6 @@ local SHOWN = {
     end
     vim.notify(require('tenken.texts').get().copied)
   end,
-  ['tenken.openThread'] = function(result)
-    -- The address comes over the network: only a page is handed to the system.
-    if result.url:match('^https?://') then
-      vim.ui.open(result.url)
-    end
-  end,
 }
 
 --- Have a client run a command, by name and its one argument.
