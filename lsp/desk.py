@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from engine.findings import Finding
 from engine.projects import project_of
 from engine.wire import Language
+from lsp.background import in_thread
 from lsp.board import Board
 from lsp.care import EngineCare, OpenEngine
 from lsp.changes import Compared
@@ -82,10 +84,15 @@ class Desk:
         roots = [root for root in self.verdicts if path.is_relative_to(root)]
         return self.verdicts[max(roots, key=lambda root: len(root.parts))] if roots else None
 
-    def hidden_in(self, repository: Repository) -> set[str]:
-        """Return the fingerprints of what is not shown of a repository."""
-        said = self.verdicts.get(repository.root)
-        return set(said.hidden) if said else set()
+    async def recall(self, order: Order) -> bool:
+        """Read what was said in a project, also by editors beside this one; return whether it is news."""
+        root, folder = order.repository.root, self.settings.data(self._environ)
+        said = self.verdicts.get(root)
+        if said is None or said.project != order.project:
+            self.verdicts[root] = await in_thread(partial(Verdicts, folder, order.project))
+            return True
+        stamp = said.stamp
+        return said.take(await in_thread(said.read), stamp)
 
     def configure(self, settings: LspSettings) -> None:
         """Take settings: what was said of the old ones may have to be said again."""
@@ -103,7 +110,6 @@ class Desk:
         """Return how a repository is reviewed. Blocks."""
         settings = self.settings
         project = settings.project or project_of(repository.root) or ""
-        self.verdicts[repository.root] = Verdicts(settings.data(self._environ), project)
         return Order(
             repository,
             settings,
@@ -119,6 +125,8 @@ class Desk:
         self, order: Order, file: PlannedFile, known: Iterable[Finding], adapter: str, snapshot: Snapshot
     ) -> list[Placed]:
         """Return those findings that still stand in the file as it is now."""
+        if file.path in self.workspace.too_big:
+            return []
         change, document = file.change, self.workspace.at(file.path)
         now, moved = None, None
         if document is not None:

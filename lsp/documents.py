@@ -13,10 +13,9 @@ Position = tuple[int, int]
 class Document:
     """A document as the editor has it. Whoever follows it is told of each edit after it was made."""
 
-    def __init__(self, uri: str, version: int, text: str, encoding: Encoding, language_id: str = "") -> None:
+    def __init__(self, uri: str, version: int, text: str, encoding: Encoding) -> None:
         self.uri = uri
         self.version = version
-        self.language_id = language_id
         self.encoding = encoding
         self.lines = split_lines(text)
         self.followers: list[Callable[[Edit], object]] = []

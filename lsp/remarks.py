@@ -39,12 +39,16 @@ class Remarks:
 
     def dismiss(self, uri: str, fingerprint: str) -> None:
         """Hide a finding on this machine."""
-        self._said(uri, fingerprint, Verdicts.hide_here, self._desk.texts.hidden_here)
+
+        def hide(verdicts: Verdicts, adapter: str) -> None:
+            verdicts.hide_here(fingerprint)
+
+        self._said(uri, fingerprint, hide, self._desk.texts.hidden_here)
 
     def wont_fix(self, uri: str, fingerprint: str, reason: str = "") -> None:
         """Hide a finding for the team."""
-        feedback = partial(self._say, verdict=FeedbackVerdict.DISMISSED, reason=reason)
-        self._said(uri, fingerprint, feedback, self._desk.texts.hidden_team)
+        said = partial(_say, fingerprint, FeedbackVerdict.DISMISSED, reason)
+        self._said(uri, fingerprint, said, self._desk.texts.hidden_team)
 
     async def wrong(self, uri: str, fingerprint: str, reason: WrongReason | None, comment: str = "") -> None:
         """Hide a finding for the team because it is wrong; without a reason, somebody is asked for it."""
@@ -59,16 +63,15 @@ class Remarks:
                 return
             reason = reasons[chosen]
         words = f"{reason.value}: {comment}" if comment else reason.value
-        feedback = partial(self._say, verdict=FeedbackVerdict.WRONG, reason=words)
-        self._said(uri, fingerprint, feedback, self._desk.texts.hidden_wrong)
+        said = partial(_say, fingerprint, FeedbackVerdict.WRONG, words)
+        self._said(uri, fingerprint, said, self._desk.texts.hidden_wrong)
 
-    def applied(self, uri: str, fingerprint: str, adapter: str = "") -> None:
+    def applied(self, uri: str, fingerprint: str) -> None:
         """Take down that a suggestion was taken. The finding is gone by now: its lines were edited."""
         path = self._session.workspace.path_of(uri)
         if path is not None and (verdicts := self._desk.verdicts_of(path)) is not None:
-            self._keep(
-                lambda: self._say(verdicts, fingerprint, verdict=FeedbackVerdict.APPLIED, adapter=adapter)
-            )
+            adapter = self._desk.board.adapter(path)
+            self._keep(partial(_say, fingerprint, FeedbackVerdict.APPLIED, "", verdicts, adapter))
 
     def undo(self, uri: str | None, fingerprint: str | None) -> None:
         """Take back a dismissal, the latest if none is named."""
@@ -82,7 +85,7 @@ class Remarks:
             return
         at, mark = found[-1]
         self._undoable = [entry for entry in self._undoable if entry != (at, mark)]
-        back = self._feedback(verdicts, mark, FeedbackVerdict.ACCEPTED, "", desk.board.adapter(at))
+        back = _feedback(verdicts, mark, FeedbackVerdict.ACCEPTED, "", desk.board.adapter(at))
         undone: list[bool] = []
         if self._keep(lambda: undone.append(verdicts.undo(mark, back))):
             desk.board.refresh(at)
@@ -178,39 +181,16 @@ class Remarks:
             return None
         return path, placed
 
-    def _said(self, uri: str, fingerprint: str, keep: Callable[..., Any], text: str) -> None:
+    def _said(self, uri: str, fingerprint: str, keep: Callable[[Verdicts, str], None], text: str) -> None:
         """Keep what was said of a finding, hide it, and say so."""
         if (known := self._known(uri, fingerprint)) is None:
             return
         path, _ = known
         verdicts = self._desk.verdicts_of(path)
-        if verdicts is not None and self._keep(lambda: keep(verdicts, fingerprint)):
+        if verdicts is not None and self._keep(partial(keep, verdicts, self._desk.board.adapter(path))):
             self._undoable.append((path, fingerprint))
             self._desk.board.refresh(path)
             self._desk.say(Tone.INFO, text)
-
-    def _say(
-        self,
-        verdicts: Verdicts,
-        fingerprint: str,
-        *,
-        verdict: FeedbackVerdict,
-        reason: str = "",
-        adapter: str = "",
-    ) -> None:
-        verdicts.say(self._feedback(verdicts, fingerprint, verdict, reason, adapter or self._desk.adapter))
-
-    def _feedback(
-        self, verdicts: Verdicts, fingerprint: str, verdict: FeedbackVerdict, reason: str, adapter: str
-    ) -> Feedback:
-        return Feedback(
-            fingerprint=fingerprint,
-            verdict=verdict,
-            project=verdicts.project or DEFAULT_PROJECT,
-            adapter=adapter[:80],
-            source=FeedbackSource.EDITOR,
-            reason=reason[:_LONGEST_REASON],
-        )
 
     def _keep(self, keep: Callable[[], Any]) -> bool:
         """Do what writes a small file; return whether that went well."""
@@ -223,3 +203,20 @@ class Remarks:
         self._session.changed()
         self._session.tasks.start(self._session.tell(), "telling")
         return True
+
+
+def _say(fingerprint: str, verdict: FeedbackVerdict, reason: str, verdicts: Verdicts, adapter: str) -> None:
+    verdicts.say(_feedback(verdicts, fingerprint, verdict, reason, adapter))
+
+
+def _feedback(
+    verdicts: Verdicts, fingerprint: str, verdict: FeedbackVerdict, reason: str, adapter: str
+) -> Feedback:
+    return Feedback(
+        fingerprint=fingerprint,
+        verdict=verdict,
+        project=verdicts.project or DEFAULT_PROJECT,
+        adapter=adapter[:80],
+        source=FeedbackSource.EDITOR,
+        reason=reason[:_LONGEST_REASON],
+    )

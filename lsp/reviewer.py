@@ -69,7 +69,6 @@ class Run:
     files: tuple[PlannedFile, ...]
     snapshot: Snapshot
     cancellation: Cancellation
-    stopped_by_person: bool = False
     timed_out: bool = False
     progress: ShownProgress | None = None
     done: int = 0
@@ -111,10 +110,10 @@ class Reviewer:
             self.wish(Wish(ask_engine=self._desk.settings.on_commit))
 
     async def stop(self) -> None:
-        """End the running review with what it has, because somebody wants that."""
+        """End the running review with what it has."""
         if self.run is not None:
-            self.run.stopped_by_person = True
-            await self._stop()
+            self.run.cancellation.cancel()
+            await self._ended.wait()
 
     def close(self) -> None:
         """End everything."""
@@ -152,19 +151,19 @@ class Reviewer:
 
     async def _read(self, wish: Wish, snapshot: Snapshot) -> Plan | None:
         """Return the plan, or None where the changes cannot be read: then `problem` says why."""
-        before = self._desk.hidden_in(self.repository)
         try:
             self._compared = wish.compared or self._compared
             order = await in_thread(partial(self._desk.order, self.repository, self._compared))
             read = partial(self._desk.plan_with, order, snapshot.buffers, self._desk.cache)
             plan = await in_thread(read, "plan")
+            news = await self._desk.recall(order)
         except TenkenError as error:
             snapshot.release()
             self._trouble(error)
             return None
         self.problem = ""
         self._show_known(plan, snapshot)
-        if before != self._desk.hidden_in(self.repository):  # an editor beside this one, perhaps
+        if news:
             for path in filter(self._is_mine, self._desk.board.paths):
                 self._desk.board.refresh(path)
         return plan
@@ -204,7 +203,7 @@ class Reviewer:
             now = {file.key for file in plan.files}
             stale = wish.force or not all(file.key in now for file in self.run.files)
             if wish.ask_engine and stale:
-                await self._stop()
+                await self.stop()
             else:
                 return False  # it goes on, and what it does not read is looked for when it ends
         if not files or not wish.ask_engine or not self._desk.care.may_ask(by_person=wish.by_person):
@@ -214,14 +213,9 @@ class Reviewer:
         self._tasks.start(self._review(self.run), "review")
         return True
 
-    async def _stop(self) -> None:
-        if self.run is not None:
-            self.run.cancellation.cancel()
-            await self._ended.wait()
-
     async def _review(self, run: Run) -> None:
         desk, loop = self._desk, asyncio.get_running_loop()
-        run.progress = progress = desk.progress(partial(self._cancelled_by_person, run))
+        run.progress = progress = desk.progress(run.cancellation.cancel)
         timer = loop.call_later(desk.settings.timeout_seconds, self._time_out, run)
         desk.changed()
         try:
@@ -294,10 +288,6 @@ class Reviewer:
         cache = self._desk.cache
         await in_thread(partial(cache.put_all, {file.key: said for file, said in known}), "cache")
         _log.info("review.finished", files=len(known), findings=len(review.findings), partial=review.partial)
-
-    def _cancelled_by_person(self, run: Run) -> None:
-        run.stopped_by_person = True
-        run.cancellation.cancel()
 
     def _time_out(self, run: Run) -> None:
         run.timed_out = True

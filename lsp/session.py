@@ -52,7 +52,8 @@ class Session:
 
     def configure(self, given: object) -> None:
         """Take settings, the first time or anew."""
-        problems, engine = list[str](), EngineSettings()
+        problems: list[str] = []
+        engine: EngineSettings | None = None
         try:
             engine = load_engine_settings()
         except ConfigError as error:
@@ -68,7 +69,9 @@ class Session:
 
     def opened(self, uri: str, version: int, text: str) -> None:
         """A document was opened."""
-        if (known := self.workspace.open(uri, version, text)) is not None:
+        if (known := self.workspace.open(uri, version, text)) is None:
+            self.desk.board.clear(self.workspace.too_big)
+        else:
             document, path = known
             document.followers.append(partial(self.desk.board.edit, path))
             if path in self.desk.board.paths:
@@ -187,12 +190,12 @@ class Session:
         troubled = next((r for r in self.reviewers.values() if r.problem), None)
         if not desk.settings.enabled:
             return State.OFF, ""
+        if any(reviewer.run for reviewer in self.reviewers.values()):
+            return (State.LOADING if desk.care.is_loading else State.REVIEWING), ""
         if self._problems:
             return State.MISCONFIGURED, self._problems[0]
         if troubled is not None:
             return troubled.problem_state, troubled.problem
-        if any(reviewer.run for reviewer in self.reviewers.values()):
-            return (State.LOADING if desk.care.is_loading else State.REVIEWING), ""
         if desk.care.state is not State.IDLE:
             return desk.care.state, desk.care.reason
         if not self._ready.is_set():

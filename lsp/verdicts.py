@@ -7,8 +7,9 @@ keep fingerprints, never code.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +43,14 @@ class WrongReason(StrEnum):
     OTHER = "other"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is on disk: what is hidden, and the fingerprints of what the engine has to be told."""
+
+    hidden: Mapping[str, Hidden]
+    waiting: frozenset[str]
+
+
 class Verdicts:
     """What was said in one project, which may have no name; raises OSError where it cannot be kept."""
 
@@ -51,12 +60,23 @@ class Verdicts:
         self._hidden_folder = folder / "hidden" / name
         self._queue = folder / "queue" / name
         self._hidden: dict[str, Hidden] = {}
-        self.load()
+        self._waiting: set[str] = set()
+        self.stamp = 0
+        """Another one after each word said here."""
+        self.take(self.read(), self.stamp)
 
-    def load(self) -> None:
-        """Read what is hidden, also by editors beside this one."""
+    def read(self) -> Kept:
+        """Return what is on disk, also by editors beside this one. Any thread may ask."""
         found = (_read(path, Hidden) for path in _files(self._hidden_folder))
-        self._hidden = {entry.fingerprint: entry for entry in found if entry is not None}
+        hidden = {entry.fingerprint: entry for entry in found if entry is not None}
+        return Kept(hidden, frozenset(path.stem for path in _files(self._queue)))
+
+    def take(self, kept: Kept, stamp: int) -> bool:
+        """Take what was read, unless something was said since; return whether other findings are hidden."""
+        if stamp != self.stamp:
+            return False
+        before, self._hidden, self._waiting = self._hidden, dict(kept.hidden), set(kept.waiting)
+        return before.keys() != self._hidden.keys()
 
     @property
     def hidden(self) -> Collection[str]:
@@ -73,19 +93,19 @@ class Verdicts:
             before = self._hidden.get(feedback.fingerprint)
             told = before is not None and before.told
             self._hide(Hidden(fingerprint=feedback.fingerprint, project=self.project, told=told))
-        _write(self._queue / f"{feedback.fingerprint}.json", feedback)
+        self._queue_up(feedback)
 
     def undo(self, fingerprint: str, taken_back: Feedback) -> bool:
         """Show a finding again; return whether it was hidden. The engine is told if it knows."""
+        self.stamp += 1
         entry = self._hidden.pop(fingerprint, None)
         (self._hidden_folder / f"{fingerprint}.json").unlink(missing_ok=True)
         if entry is None or entry.here_only:
             return entry is not None
-        queued = self._queue / f"{fingerprint}.json"
         if entry.told:
-            _write(queued, taken_back)
+            self._queue_up(taken_back)
         else:
-            queued.unlink(missing_ok=True)
+            self._unqueue(fingerprint)
         return True
 
     def queued(self) -> Iterator[Feedback]:
@@ -95,17 +115,27 @@ class Verdicts:
 
     def count(self) -> int:
         """Return how much the engine has to be told."""
-        return len(_files(self._queue))
+        return len(self._waiting)
 
     def told(self, feedback: Feedback) -> None:
         """Take from the queue what the engine took down, unless something else was said meanwhile."""
-        path = self._queue / f"{feedback.fingerprint}.json"
-        if _read(path, Feedback) == feedback:
-            path.unlink(missing_ok=True)
+        if _read(self._queue / f"{feedback.fingerprint}.json", Feedback) == feedback:
+            self._unqueue(feedback.fingerprint)
         if entry := self._hidden.get(feedback.fingerprint):
             self._hide(entry.model_copy(update={"told": True}))
 
+    def _queue_up(self, feedback: Feedback) -> None:
+        self.stamp += 1
+        _write(self._queue / f"{feedback.fingerprint}.json", feedback)
+        self._waiting.add(feedback.fingerprint)
+
+    def _unqueue(self, fingerprint: str) -> None:
+        self.stamp += 1
+        (self._queue / f"{fingerprint}.json").unlink(missing_ok=True)
+        self._waiting.discard(fingerprint)
+
     def _hide(self, entry: Hidden) -> None:
+        self.stamp += 1
         self._hidden[entry.fingerprint] = entry
         _write(self._hidden_folder / f"{entry.fingerprint}.json", entry)
 

@@ -12,12 +12,16 @@ from lsp.lines import Encoding
 from lsp.places import Repository, find_repository, path_of, real, uri_of
 from lsp.snapshots import Snapshot
 
+_LARGEST = 2**23  # characters; a key in a longer line would take its time
+
 
 class Workspace:
     """What the editor has open. Documents that are no files of this machine are not followed."""
 
     def __init__(self, encoding: Encoding, folders: Iterable[str] = ()) -> None:
         self.folders = list(folders)
+        self.too_big: set[Path] = set()
+        """Open documents that are not followed: nothing is shown of them."""
         self._encoding = encoding
         self._by_uri: dict[str, tuple[Document, Path]] = {}
         self._by_path: dict[Path, Document] = {}
@@ -28,6 +32,9 @@ class Workspace:
         path = path_of(uri)
         if path is None:
             return None
+        if len(text) > _LARGEST:
+            self.too_big.add(path)
+            return None
         document = Document(uri, version, text, self._encoding)
         self._by_uri[uri] = document, path
         self._by_path[path] = document
@@ -35,12 +42,14 @@ class Workspace:
 
     def close(self, uri: str) -> tuple[Document, Path] | None:
         """Let a document go, and return it if it was there."""
+        if (path := path_of(uri)) is not None:
+            self.too_big.discard(path)
         known = self._by_uri.pop(uri, None)
         if known is not None and self._by_path.get(known[1]) is known[0]:
             del self._by_path[known[1]]
-            for other, path in self._by_uri.values():  # the same file under another name
-                if path == known[1]:
-                    self._by_path[path] = other
+            for other, at in self._by_uri.values():  # the same file under another name
+                if at == known[1]:
+                    self._by_path[at] = other
         return known
 
     def document(self, uri: str) -> tuple[Document, Path] | None:

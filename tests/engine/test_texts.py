@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from string import Formatter
-
 import pytest
+from both_languages import require_same, texts_of
 
 from engine.findings import Category, Severity, Verdict
-from engine.texts import TEXTS, Counted, Texts
+from engine.texts import TEXTS
 from engine.wire import Language, SkipReason
-
-
-def texts_of(texts: Texts) -> Iterator[tuple[str, str]]:
-    """Yield every text with its key."""
-    for field in fields(texts):
-        value = getattr(texts, field.name)
-        if isinstance(value, Mapping):
-            yield from ((f"{field.name}.{key}", text) for key, text in value.items())
-        elif isinstance(value, Counted):
-            yield from ((f"{field.name}.one", value.one), (f"{field.name}.other", value.other))
-        else:
-            yield field.name, value
-
-
-def placeholders(text: str) -> set[str]:
-    """Return the names of the values that `text` takes."""
-    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
 def test_every_language_is_there() -> None:
@@ -38,11 +18,7 @@ def test_every_language_is_there() -> None:
 @pytest.mark.parametrize("language", Language)
 def test_keys_and_placeholders_are_equal(language: Language) -> None:
     """A language has the keys of English, none empty, each with the same placeholders."""
-    english, other = dict(texts_of(TEXTS[Language.EN])), dict(texts_of(TEXTS[language]))
-    assert other.keys() == english.keys()
-    for key, text in other.items():
-        assert text.strip()
-        assert placeholders(text) == placeholders(english[key]), key
+    require_same(TEXTS[Language.EN], TEXTS[language])
 
 
 @pytest.mark.parametrize("language", Language)

@@ -83,8 +83,14 @@ def test_what_is_said_hides_and_waits(tmp_path: Path) -> None:
     verdicts.say(said(FeedbackVerdict.WRONG))
     assert [entry.verdict for entry in beside.queued()] == ["wrong"]
     assert not beside.hidden
-    beside.load()
+    assert beside.take(beside.read(), beside.stamp)
     assert MARK in beside.hidden
+    before = beside.stamp
+    stale = beside.read()
+    beside.undo(MARK, said(FeedbackVerdict.ACCEPTED))
+    assert not beside.take(stale, before)
+    assert MARK not in beside.hidden
+    verdicts.say(said(FeedbackVerdict.WRONG))
     assert MARK not in Verdicts(tmp_path, "group/other").hidden
     (waiting,) = beside.queued()
     verdicts.told(said(FeedbackVerdict.DISMISSED))
