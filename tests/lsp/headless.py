@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from editors import ROOT
@@ -38,6 +39,24 @@ class Neovim:
         self._program = program
         self._socket = socket
         self._environment = environment
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start it, and return its process when it listens."""
+        command = [self._program, "--headless", "-i", "NONE", "--listen", str(self._socket), *arguments]
+        nothing = subprocess.DEVNULL
+        process = subprocess.Popen(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, env=self._environment
+        )
+        end = time.monotonic() + SECONDS
+        while not self._socket.exists():
+            assert process.poll() is None, "Neovim ended"
+            assert time.monotonic() < end, "Neovim does not listen"
+            time.sleep(0.02)
+        return process
+
+    def end(self) -> None:
+        """Have it leave. It is gone before it has answered, so there is no answer to look at."""
+        self._run("--server", str(self._socket), "--remote-expr", "execute('qa!')")
 
     def lua(self, body: str, *arguments: object) -> Any:
         """Return what the body of a Lua function returns; `...` are the arguments."""
@@ -116,52 +135,34 @@ def neovim(
         _install(home / "bin" / "tenken-lsp")
     start = home / "init.vim"
     start.write_text(_START.format(plugin=PLUGIN, lua=lua), encoding="utf-8")
-    socket = home / "nvim.sock"
+    kept = _environment(home) | environment
+    # The address of a socket has room for a hundred characters.
+    with TemporaryDirectory(prefix="nvim-") as folder:
+        made = Neovim(program, Path(folder) / "socket", kept)
+        process = made.start("-n", "-u", str(start), str(file))
+        try:
+            yield made
+            made.end()
+            process.wait(SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Return the environment of a person who has only Neovim, Python and git."""
     kept = {
-        name: value for name, value in os.environ.items() if name[:4] not in ("ENGI", "LSP_", "LC_A", "LANG")
+        name: value for name, value in os.environ.items() if name[:4] not in ("ENGI", "LSP_", "LANG", "NVIM")
     }
     kept |= {"HOME": str(home), "PATH": f"{home / 'bin'}:/usr/bin:/bin", "GIT_CONFIG_GLOBAL": os.devnull}
     kept |= {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CACHE", "CONFIG", "DATA", "STATE")}
-    kept |= environment
-    command = [
-        program,
-        "--headless",
-        "-i",
-        "NONE",
-        "-n",
-        "-u",
-        str(start),
-        "--listen",
-        str(socket),
-        str(file),
-    ]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=kept
-    )
-    try:
-        made = Neovim(program, socket, kept)
-        _wait_for(socket, process)
-        yield made
-        # It ends before it has answered, so the exit code of this says nothing.
-        made._run("--server", str(socket), "--remote-expr", "execute('qa!')")
-        process.wait(SECONDS)
-    finally:
-        process.kill()
-        process.wait()
+    return kept | {"LC_ALL": "", "LC_MESSAGES": ""}
 
 
 def _install(path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m lsp "$@"\n', encoding="utf-8")
     path.chmod(0o755)
-
-
-def _wait_for(socket: Path, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + SECONDS
-    while not socket.exists():
-        assert process.poll() is None, "Neovim ended"
-        assert time.monotonic() < end, "Neovim does not listen"
-        time.sleep(0.02)
 
 
 def _quoted(text: str) -> str:

@@ -164,6 +164,9 @@ def test_answers_are_shown(start: Open, changed: Path, engine: Served) -> None:
         editor.until("return vim.fn.getreg('\"'):find('eval', 1, true)")
         editor.command("Tenken list")
         assert editor.lua("return vim.tbl_map(function(i) return i.lnum end, vim.fn.getqflist())") == [2]
+        editor.command("wincmd p")
+        editor.command("Tenken thread")
+        editor.until("return vim.fn.execute('messages'):find('gitlabUrl', 1, true)")
 
 
 def test_a_code_action_shows_its_answer(start: Open, changed: Path, engine: Served) -> None:
@@ -302,7 +305,7 @@ def test_a_server_that_is_not_installed(start: Open, changed: Path) -> None:
 
 def test_the_server_speaks_the_users_language(start: Open, changed: Path, engine: Served) -> None:
     """Neovim does not tell its user's locale; the plugin does."""
-    with start(changed, with_engine(engine.url), LC_ALL="", LANG="ja_JP.UTF-8") as editor:
+    with start(changed, with_engine(engine.url), LANG="ja_JP.UTF-8") as editor:
         editor.until_state("idle")
         editor.command("Tenken status")
         editor.until("return #vim.api.nvim_list_wins() == 2")
@@ -315,6 +318,17 @@ def test_a_command_waits_for_its_server(start: Open, changed: Path, engine: Serv
         editor.lua("vim.lsp.enable('tenken') vim.cmd('Tenken review')")
         editor.until_lines(2)
         assert editor.told() == []
+
+
+def test_from_a_buffer_without_a_file(start: Open, changed: Path, engine: Served) -> None:
+    """Reviews that need no file begin in all folders; that of a file says that there is none."""
+    with start(changed, with_engine(engine.url)) as editor:
+        editor.until_state("idle")
+        editor.command("enew")
+        editor.command("Tenken file")
+        editor.command("Tenken branch")
+        editor.until_lines(2)
+        assert editor.told() == ["Tenken: this buffer is not a file."]
 
 
 def test_no_repository(start: Open, tmp_path: Path, engine: Served) -> None:

@@ -26,17 +26,12 @@ local SHOWN = {
     end
     vim.notify(require('tenken.texts').get().copied)
   end,
-  ['tenken.openThread'] = function(result)
-    -- The address comes over the network: only a page is handed to the system.
-    if result.url:match('^https?://') then
-      vim.ui.open(result.url)
-    end
-  end,
 }
 
 --- Have a client run a command, by name and its one argument.
 function M.request(client, name, argument)
-  local params = { command = name, arguments = argument and { argument } or {} }
+  -- An empty table would be sent as a list.
+  local params = { command = name, arguments = next(argument or {}) and { argument } or {} }
   client:request('workspace/executeCommand', params, function(problem, result)
     if problem then
       vim.notify('Tenken: ' .. problem.message, vim.log.levels.ERROR)

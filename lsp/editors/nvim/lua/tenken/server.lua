@@ -121,7 +121,6 @@ function M.config()
     commands = {
       ['tenken.explain'] = results.run,
       ['tenken.copyPrompt'] = results.run,
-      ['tenken.openThread'] = results.run,
     },
   }
 end
