@@ -19,12 +19,12 @@ import structlog
 
 from bot.errors import BotError, GitLabError, GitLabUnavailable, RateLimited, Superseded
 from bot.workers import Lease
-from engine.errors import EngineError, InputError, QueueFull, StoreError, Unreachable
+from engine.errors import EngineError, InputError, NotReady, QueueFull, StoreError, Unreachable
 
 Payload = Mapping[str, Any]
 _T = TypeVar("_T")
 _LONGEST_PAUSE = 60.0
-_PASSING = (GitLabUnavailable, Unreachable, QueueFull, StoreError)
+_PASSING = (GitLabUnavailable, Unreachable, NotReady, QueueFull, StoreError)
 """What may be different in a while."""
 
 _log = structlog.get_logger()
@@ -148,4 +148,4 @@ async def require_current(work: Work) -> None:
 
 
 def _wished(error: Exception) -> float:
-    return float(error.retry_after) if isinstance(error, RateLimited | QueueFull) else 0.0
+    return float(error.retry_after) if isinstance(error, RateLimited | QueueFull | NotReady) else 0.0

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bot.engine_client import EngineAddress, EngineClient
 from engine.api.problems import Problem, ProblemKind
-from engine.errors import AccessRefused, QueueFull, Unreachable
+from engine.errors import AccessRefused, NotReady, QueueFull, Unreachable
 from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
 from engine.wire import Language, Question
 
@@ -96,7 +96,7 @@ def test_feedback_is_sent_whole() -> None:
     [
         (ProblemKind.UNAUTHENTICATED, AccessRefused),
         (ProblemKind.QUEUE_FULL, QueueFull),
-        (ProblemKind.NOT_READY, Unreachable),
+        (ProblemKind.NOT_READY, NotReady),
     ],
 )
 def test_a_refusal_is_the_error_it_would_be_in_process(kind: ProblemKind, error: type[Exception]) -> None:

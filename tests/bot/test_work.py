@@ -9,9 +9,16 @@ import pytest
 
 from bot.errors import CommandRefused, GitLabRefused, GitLabUnavailable, RateLimited
 from bot.work import Failure, FailureKind, patiently
-from engine.errors import ConfigError, QueueFull, RunnerError, StoreError, Unreachable
+from engine.errors import ConfigError, NotReady, QueueFull, RunnerError, StoreError, Unreachable
 
-PASSING = [GitLabUnavailable("down"), Unreachable("down"), StoreError("busy"), QueueFull(0), RateLimited(0)]
+PASSING = [
+    GitLabUnavailable("down"),
+    Unreachable("down"),
+    NotReady("loading", 0),
+    StoreError("busy"),
+    QueueFull(0),
+    RateLimited(0),
+]
 
 
 def test_what_may_pass_is_tried_until_it_has() -> None:
