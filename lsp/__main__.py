@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from engine.exits import ExitCode
 from engine.version import tool_version
 
+_GARBAGE = 20_000  # objects made before garbage is looked for; an edit may move a thousand findings
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log(_LEVELS[options.log_level])
     server = make_server(tool_version())
     gc.freeze()
+    gc.set_threshold(_GARBAGE)
     gc.enable()
     if options.tcp is None:
         return serve_stdio(server)

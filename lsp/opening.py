@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -34,7 +35,9 @@ def open_session(server: TenkenServer) -> Commands:
         resolves="edit" in (_edits_later(server) or ()),
         versions=server.can("workspace.workspace_edit.document_changes"),
     )
-    return Commands(Session(desk), editor, able)
+    commands = Commands(Session(desk), editor, able)
+    gc.freeze()  # what was imported stays: no collection has to walk through it while somebody types
+    return commands
 
 
 def _edits_later(server: TenkenServer) -> Sequence[str] | None:

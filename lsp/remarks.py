@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from engine.errors import TenkenError
 from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
 from engine.lifecycle import DEFAULT_PROJECT
@@ -97,8 +99,8 @@ class Remarks:
             return None
         desk, (path, placed) = self._desk, known
         try:
-            answer = await self._asked(await in_thread(partial(self._question, path, placed)))
-        except (TenkenError, TimeoutError) as error:
+            answer = await self._asked(self._question(path, placed))
+        except (TenkenError, TimeoutError, ValidationError) as error:  # the last: lines too long to ask about
             text = desk.describe(error) if isinstance(error, TenkenError) else desk.texts.no_answer
             desk.say(Tone.ERROR, text)
             return None
