@@ -63,7 +63,8 @@ async def _keep(process: asyncio.subprocess.Process, tokens: Path, port: int) ->
 
 
 async def _start(tokens: Path, port: int) -> tuple[asyncio.subprocess.Process, str]:
-    command = ("-m", "engine", "serve", "--host", _HOST, "--port", str(port), "--tokens", str(tokens))
+    # -P: the working directory, which may be anybody's, supplies no modules.
+    command = ("-P", "-m", "engine", "serve", "--host", _HOST, "--port", str(port), "--tokens", str(tokens))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
