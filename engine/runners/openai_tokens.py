@@ -1,7 +1,7 @@
 """Text -> tokens, by the servers themselves or by their model's tokenizer.json on this machine.
 
 A server needs about a millisecond and a connection for each text, and cutting a diff into chunks counts some
-thirty texts a chunk. The file gives the same tokens a hundred times as fast; `openai_greeting` compares both.
+thirty texts a chunk. The file gives the same tokens in a tenth of that; `openai_greeting` compares them.
 """
 
 from __future__ import annotations
