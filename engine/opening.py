@@ -96,6 +96,7 @@ def open_runner(settings: EngineSettings, adapter: Adapter | None) -> Runner:
                 score_adapter=tasks.get("score"),
                 write_adapter=tasks.get("write"),
                 adapter=adapter.version if adapter else "",
+                probe=adapter.manifest.probe if adapter else None,
             )
         )
     if settings.runner is RunnerKind.TORCH:
