@@ -95,9 +95,17 @@ class Orders:
 
     def history(self, kinds: Collection[str], limit: int, *, finished: bool) -> list[Piece]:
         """Return the latest work that is finished, or that is open."""
+        status = _FINISHED if finished else _OPEN
+        with self._database.explained():
+            found = self._client.list_workflows(name=list(kinds), status=status, sort_desc=True, limit=limit)
+        return [_piece(one) for one in found]
+
+    def ended_since(self, kinds: Collection[str], seconds: float, limit: int) -> list[Piece]:
+        """Return what ended within so many seconds, without its payload."""
+        begin = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
         with self._database.explained():
             found = self._client.list_workflows(
-                name=list(kinds), status=_FINISHED if finished else _OPEN, sort_desc=True, limit=limit
+                name=list(kinds), status=_FINISHED, completed_after=begin, limit=limit, load_input=False
             )
         return [_piece(one) for one in found]
 

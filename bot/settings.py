@@ -81,7 +81,7 @@ class BotSettings(BaseSettings):
     )
     keep_days: int = Field(default=14, ge=1, description="How long finished jobs can be looked at.")
     status_token: SecretStr | None = Field(
-        default=None, description="Opens /status to others; without it, to this machine alone."
+        default=None, min_length=16, description="Opens /status to others; without it, to this machine alone."
     )
     commit_status: bool = Field(default=False, description="Also report a review as a commit status.")
 

@@ -82,6 +82,14 @@ def a_busy_day() -> Facts:
         adapter("team-1", AdapterState.RETIRED, 41, line_auc=0.931, right_line=0.818),
     )
     project = ProjectFacts(7, "team/shop", history, opinions_of(feedback), opinions_by_adapter(feedback))
+    finished = (
+        job("/ask", 211, JobState.DONE, 300, 3.2),
+        job("command", 211, JobState.DONE, 900, 41),
+        job("ready", 208, JobState.GIVEN_UP, 1500, 12),
+        job("👍", 208, JobState.DONE, 2400, 0.6, kind="errand"),
+        job("opened", 207, JobState.DONE, 4000, 118),
+        job("/describe", 207, JobState.FAILED, 4100, 901),
+    )
     return facts(
         workers={"one": 4.0, "two": 8.0},
         open=(
@@ -89,14 +97,8 @@ def a_busy_day() -> Facts:
             job("pushed", 209, JobState.RUNNING, 40, None),
             job("command", 213, JobState.WAITING, 12, None),
         ),
-        finished=(
-            job("/ask", 211, JobState.DONE, 300, 3.2),
-            job("command", 211, JobState.DONE, 900, 41),
-            job("ready", 208, JobState.GIVEN_UP, 1500, 12),
-            job("👍", 208, JobState.DONE, 2400, 0.6, kind="errand"),
-            job("opened", 207, JobState.DONE, 4000, 118),
-            job("/describe", 207, JobState.FAILED, 4100, 901),
-        ),
+        finished=finished,
+        today=finished,
         projects=(project,),
     )
 
