@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES := bot engine lsp training tests
+SOURCES := bot deploy engine lsp training tests
 EXAMPLE := tests/data/example.diff
 CODE := \.(py|java|js|jsx|ts|tsx|go|rs|c|h|cc|cpp|hpp|cs|rb|php|kt|swift|scala|sh)$$
 

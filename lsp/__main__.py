@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from engine.exits import ExitCode
+from engine.offline import go_offline
 from engine.version import tool_version
 
 _GARBAGE = 20_000  # objects made before garbage is looked for; an edit may move a thousand findings
@@ -23,6 +24,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve; return the exit code."""
+    go_offline()
     options = _parser().parse_args(arguments)
     # Seven hundred classes are made on import; looking for garbage among them takes a tenth of the start.
     gc.disable()

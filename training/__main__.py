@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
+from engine.offline import go_offline
 from training.cli import convert, evaluate, extra, gate, history, inspect, pack, sft
 
 SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, gate, pack)
@@ -20,8 +20,7 @@ SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, gate, pack)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
-    # Nothing here may reach for the hub; the libraries read this when they are imported.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    go_offline()
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
