@@ -7,57 +7,23 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass, field
+import zipfile
 from pathlib import Path
 
 import pytest
+from dockerfiles import DOCKERFILE, IMAGES, ROOT, Machine, chain, stages
 from pathspec import PathSpec
 
 from bot.__main__ import _parser as bot_parser
 from engine.__main__ import build_parser
 from engine.offline import SWITCHES
 
-ROOT = Path(__file__).parents[2]
-IMAGES = ROOT / "deploy" / "images"
-DOCKERFILE = IMAGES / "Dockerfile"
 TARGETS = ("engine-cpu", "engine-cuda", "bot")
-
-
-@dataclass(slots=True)
-class Stage:
-    """One FROM and what follows it."""
-
-    name: str
-    base: str
-    steps: list[tuple[str, str]] = field(default_factory=list)
-
-    def all(self, keyword: str) -> list[str]:
-        return [value for word, value in self.steps if word == keyword]
-
-
-def stages(text: str | None = None) -> dict[str, Stage]:
-    """Return the stages of the Dockerfile; continued lines are joined."""
-    joined = re.sub(r"\\\n\s*(#.*\n\s*)*", " ", text or DOCKERFILE.read_text("utf-8"))
-    found: dict[str, Stage] = {}
-    for line in joined.splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        word, _, value = line.partition(" ")
-        if word == "FROM":
-            base, _, name = value.partition(" AS ")
-            found[name] = Stage(name, base)
-        elif found:
-            list(found.values())[-1].steps.append((word, value.strip()))
-    return found
 
 
 def inherited(name: str, keyword: str) -> list[str]:
     """Return the values of a keyword in a stage and in those it is made of, the oldest first."""
-    every = stages()
-    chain = [every[name]]
-    while chain[0].base in every:
-        chain.insert(0, every[chain[0].base])
-    return [value for stage in chain for value in stage.all(keyword)]
+    return [value for stage in chain(name) for value in stage.all(keyword)]
 
 
 def variables(name: str) -> dict[str, str]:
@@ -193,3 +159,24 @@ def _healthcheck(url: str) -> tuple[int, str]:
         capture_output=True, text=True, timeout=30, check=False, env={"http_proxy": "http://127.0.0.1:9"},
     )  # fmt: skip
     return done.returncode, done.stderr
+
+
+def test_the_steps_before_the_extras_make_a_whole_wheel(tmp_path: Path) -> None:
+    """What is copied is enough to build from, and every module of the packages is in the wheel.
+
+    The steps that install it with all its dependencies run for minutes: `dockerfiles.py TARGET FOLDER`.
+    """
+    machine = Machine.make(tmp_path)
+    machine.build("source")
+    (wheel,) = (tmp_path / "wheels").glob("tenken-*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        packed = set(file.namelist())
+    modules = {
+        str(path.relative_to(ROOT))
+        for package in ("bot", "engine", "lsp", "training")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    assert modules <= packed
+    assert "engine/bundle/install.sh" in packed
+    machine.run(f"/opt/tenken/bin/pip install --no-deps --no-index {wheel}")
+    assert machine.run("tenken-bot --version 2>&1 || true")
