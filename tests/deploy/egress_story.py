@@ -13,10 +13,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "bot", "lsp", "training")]
+_HELPERS = ("", "bot", "lsp", "training", "engine/finetune")
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in _HELPERS]
 
 from bot_world import SECRET, Asking, World  # noqa: E402
 from editors import editing  # noqa: E402
@@ -28,17 +30,6 @@ from bot.markers import MarkerKind, marker_of  # noqa: E402
 BEFORE = "x = 1\n"
 AFTER = "import hashlib\n\n\ndef token(mail):\n    return hashlib.md5(mail).hexdigest()\n"
 _SECONDS = 60
-_TRAINING = """
-backend = "trl"
-rank = 4
-warmup_steps = 0
-max_steps = 1
-batch_tokens = 64
-eval_steps = 1
-
-[examples]
-nothing_share = 0
-"""
 
 
 def run(module: str, *words: object, ok: tuple[int, ...] = (0,)) -> str:
@@ -118,8 +109,8 @@ def command_line(url: str, folder: Path) -> None:
     run("engine", "doctor", "--json", ok=(0, 3))
 
 
-def history(folder: Path) -> Path:
-    """A project's history is collected from GitLab and becomes data; return it."""
+def history(folder: Path) -> None:
+    """A project's history is collected from GitLab and becomes data."""
     from history_world import world
     from test_history_commands import SETTINGS
     from test_history_commands import history as talk
@@ -134,14 +125,27 @@ def history(folder: Path) -> Path:
     for number, name in enumerate(("redact", "curate", "label", "split"), start=1):
         words = (name, "--data", folder / str(number - 1), "--out", folder / str(number))
         run("training", *words, "--settings", settings)
-    return folder / "4" / "items.jsonl"
+    assert (folder / "4" / "items.jsonl").stat().st_size
 
 
-def training(data: Path, folder: Path) -> None:
-    """An adapter is trained on it, with the libraries that would like to ask their hub."""
-    (folder / "sft.toml").write_text(_TRAINING)
-    run("training", "sft", "--data", data, "--settings", folder / "sft.toml", "--out", folder / "run")
-    assert (folder / "run" / "adapter" / "adapter_model.safetensors").is_file()
+def training(folder: Path) -> None:
+    """An adapter is trained, of a tiny model, with the libraries that would like to ask their hub."""
+    from tiny_gemma import make_tiny_gemma, make_tiny_rows
+
+    from engine.finetune.settings import Backend, FinetuneSettings
+
+    base, rows = make_tiny_gemma(folder / "base"), folder / "rows.jsonl"
+    rows.write_text("".join(f"{row.model_dump_json()}\n" for row in make_tiny_rows()))
+    backend = Backend.UNSLOTH if find_spec("unsloth") else Backend.TRL
+    settings = FinetuneSettings(backend=backend, rank=4, max_steps=4, batch_tokens=128, eval_steps=2)
+    script = ROOT / "tests" / "engine" / "finetune" / "train_tiny.py"
+    command = [sys.executable, script, base, rows, folder / "out", settings.model_dump_json()]
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=550, check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "UNSLOTH_CPU_BF16": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "out" / "adapter" / "adapter_model.safetensors").is_file()
 
 
 async def day(folder: Path) -> None:
@@ -159,4 +163,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "history":
         history(place)
     else:
-        training(history(place), place)
+        training(place)

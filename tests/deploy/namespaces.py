@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,11 +37,17 @@ def cut_off(
     """Return what a command did that has not even a loopback; skips the test where that cannot be."""
     if not how():
         pytest.skip("this system lets nobody make a network namespace")
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*how(), *map(str, command)],
-        cwd=cwd, env=dict(os.environ if env is None else env), capture_output=True, text=True,
-        timeout=seconds, check=False,
+        cwd=cwd, env=dict(os.environ if env is None else env), text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    try:
+        said, complained = process.communicate(timeout=seconds)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # whatever it started
+    done = subprocess.CompletedProcess(process.args, process.returncode, said, complained)
     if check:
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return done

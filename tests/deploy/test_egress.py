@@ -96,12 +96,11 @@ def test_a_history_is_asked_of_gitlab_alone(tmp_path: Path) -> None:
     assert attempts(tmp_path, sys.executable, HERE / "egress_story.py", "history", tmp_path) == []
 
 
-@pytest.mark.model
 @pytest.mark.train
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not how(), reason="this system lets nobody make a network namespace")
 def test_training_calls_nobody(tmp_path: Path) -> None:
-    """With torch, transformers, PEFT and TRL, whose makers would like to hear of it."""
+    """With torch, transformers, PEFT, TRL and Unsloth, whose makers would like to hear of it."""
     assert (
         attempts(tmp_path, sys.executable, HERE / "egress_story.py", "training", tmp_path, seconds=580) == []
     )
