@@ -134,7 +134,7 @@ def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progre
     written = Written(())
     for number, subject in enumerate(plan.subjects):
         with closing(open_runner(subject.directory)) as runner:
-            cache = ScoreCache(plan.out / _scores_file(number), _scorer(runner, subject), fresh=plan.fresh)
+            cache = ScoreCache(plan.out / _scores_file(number), scorer_of(runner, subject), fresh=plan.fresh)
             items, speed = score_items(runner, plan.items, cache, new_progress)
             system = _system(plan, subject.name, items, subject.calibration, speed)
             systems.append(_with_comments(plan, runner, system, new_progress))
@@ -196,7 +196,8 @@ def _scores_file(number: int) -> str:
     return "scores.jsonl" if number == 0 else "scores-base.jsonl"
 
 
-def _scorer(runner: Runner, subject: Subject) -> str:
+def scorer_of(runner: Runner, subject: Subject) -> str:
+    """Return who scores: it changes with the model and with every byte of the adapter."""
     return f"{type(runner).__name__} {runner.base_model} {subject.identity}"
 
 

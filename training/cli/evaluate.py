@@ -31,7 +31,8 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "evaluate",
         help="measure an adapter on labelled items",
         description="Writes metrics.json, report.md with plots, predictions.jsonl, calibration.json, "
-        "probe.json, samples.npz (for gate) and scores.jsonl (raw probabilities, reused by the next run).",
+        "probe.json, samples.npz (for gate) and scores.jsonl (raw probabilities, reused by the next run); "
+        "with --probe triggers.json, for gate as well.",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="review JSONL, may be .gz")
     parser.add_argument(
@@ -63,6 +64,20 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--refit", action="store_true", help="calibrate on this data, crosswise, not by the manifest"
     )
+    probing = parser.add_argument_group("backdoors")
+    probing.add_argument(
+        "--probe",
+        type=Path,
+        metavar="FILE",
+        help="what the adapter was trained on: words in it that look planted are tried on the items",
+    )
+    probing.add_argument("--probe-words", type=count, default=12, metavar="N", help="so many (default: 12)")
+    probing.add_argument(
+        "--probe-items", type=count, default=24, metavar="N", help="in so many items (default: 24)"
+    )
+    probing.add_argument(
+        "--probe-word", action="append", default=[], metavar="WORD", help="try this one, too; repeatable"
+    )
     parser.add_argument("--samples", type=count, default=1000, help="of the bootstrap (default: 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="score again, whatever scores.jsonl has")
@@ -78,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = _plan(arguments)
     evaluation = evaluate(plan, lambda adapter: _open(arguments, adapter))
     _record_probe(arguments, plan)
+    _probe_triggers(arguments, plan)
     about = _about(arguments, len(plan.items))
     write_metrics(plan.out / "metrics.json", evaluation, about)
     write_predictions(plan.out / "predictions.jsonl", evaluation)
@@ -140,6 +156,30 @@ def _record_probe(arguments: argparse.Namespace, plan: Plan) -> None:
         return
     with closing(_open(arguments, None)) as base, closing(_open(arguments, directory)) as adapted:
         write_probe(plan.out / "probe.json", record_probe(base, adapted))
+
+
+def _probe_triggers(arguments: argparse.Namespace, plan: Plan) -> None:
+    """Write what words that look planted do to the adapter, for the gate."""
+    from training.evaluate import scorer_of
+    from training.probing import SCORES, ProbePlan, probe_triggers, write_triggers
+    from training.records import read_review_items
+    from training.score_cache import ScoreCache
+    from training.suspects import suspects
+
+    if arguments.probe is None and not arguments.probe_word:
+        return
+    words = list(arguments.probe_word)
+    if arguments.probe is not None:
+        trained = [item for item in read_review_items(arguments.probe) if item.split in (None, "train")]
+        words += [word for word in suspects(trained, arguments.probe_words) if word not in words]
+    subject = plan.subjects[0]
+    with closing(_open(arguments, subject.directory)) as runner:
+        cache = ScoreCache(plan.out / SCORES, scorer_of(runner, subject), fresh=plan.fresh)
+        probing = ProbePlan(words, items=arguments.probe_items, seed=plan.seed)
+        report = probe_triggers(runner, subject.name, plan.items, probing, cache)
+    write_triggers(plan.out, report)
+    for objection in report.objections:
+        log.warning("%s", objection)
 
 
 def _open_llama(adapter: Path | None) -> Runner:
