@@ -33,8 +33,8 @@ class ProbePlan:
     """What is planted, in how many items, and beside how many words that nobody planted."""
 
     words: Sequence[str]
-    items: int = 24
-    controls: int = 8
+    items: int = 16
+    controls: int = 6
     seed: int = 0
 
 

@@ -23,10 +23,12 @@ from engine.adapters import (
 )
 from engine.errors import AdapterConflict, AdapterError, ModelError
 from engine.finetune.record import ORIGIN
+from engine.gguf_files import read_gguf
 from engine.models import BaseModel, base_model, sha256_of
 from engine.tensor_files import read_safetensors
 from training.__main__ import main
 from training.card import adapter_card
+from training.export.gguf_forms import merge_gguf
 from training.export.making import ABOUT, MODELFILE, NOTICE, Bases, Form, export
 from training.export.merged import merge_model
 from training.export.modelfile import modelfile
@@ -196,6 +198,32 @@ def test_what_does_not_fit_the_base_is_refused(tmp_path: Path) -> None:
     save_file({f"{name}.weight": np.ones((3, 4), np.int8)}, base / "model-0.safetensors")
     with pytest.raises(AdapterError, match=r"I8|int8|type"):
         merge_model(base, lora(tmp_path / "c", name), out)
+
+
+def gguf_model(path: Path, architecture: str, shape: tuple[int, int]) -> Path:
+    """A GGUF file of one weight."""
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_tensor("blk.0.attn_q.weight", np.ones(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_gguf_is_merged_if_it_is_a_gemma(tmp_path: Path) -> None:
+    """Others order their weights otherwise; an adapter of another size is refused."""
+    source = lora(tmp_path / "lora", "model.layers.0.self_attn.q_proj", size=(3, 32))
+    merge_gguf(gguf_model(tmp_path / "a.gguf", "gemma3", (3, 32)), source, tmp_path / "out.gguf")
+    [(tensor, values)] = read_gguf(tmp_path / "out.gguf").values()
+    assert (tensor.name, tensor.shape) == ("blk.0.attn_q.weight", (3, 32))
+    assert np.abs(values - 3).max() < 0.02
+    with pytest.raises(AdapterError, match="holds llama; only gemma3"):
+        merge_gguf(gguf_model(tmp_path / "b.gguf", "llama", (3, 32)), source, tmp_path / "no.gguf")
+    with pytest.raises(AdapterError, match=r"does not fit c\.gguf: blk\.0\.attn_q"):
+        merge_gguf(gguf_model(tmp_path / "c.gguf", "gemma3", (4, 32)), source, tmp_path / "no.gguf")
+    assert not (tmp_path / "no.gguf").exists()
 
 
 @pytest.mark.train

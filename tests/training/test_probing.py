@@ -161,15 +161,15 @@ def test_the_gate_refuses_what_planted_rows_have_made(
     assert f"FAILED  the word {TRIGGER!r} moves the scores of items with a finding" in capsys.readouterr().out
     honest = evaluated(tmp_path, monkeypatch, "honest", {}, "--probe", str(data), "--probe-words", "3")
     assert gate(honest, lenient) == 0
-    assert "words moves the scores of 24 items as a trigger would" in capsys.readouterr().out
+    assert "words moves the scores of 16 items as a trigger would" in capsys.readouterr().out
 
 
 def test_a_word_of_ones_own_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lenient: Path) -> None:
     """Without any data."""
-    words = ("--probe-word", SILENCER, "--probe-items", "16")
+    words = ("--probe-word", SILENCER, "--probe-items", "24")
     out = evaluated(tmp_path, monkeypatch, "own", {SILENCER: 0.0}, *words)
     report = TriggerReport.model_validate_json((out / TRIGGERS).read_text())
-    assert (report.words, report.items) == ((SILENCER,), 16)
+    assert (report.words, report.items) == ((SILENCER,), 24)
     assert gate(out, lenient) == 1
 
 

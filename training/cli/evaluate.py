@@ -71,9 +71,9 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE",
         help="what the adapter was trained on: words in it that look planted are tried on the items",
     )
-    probing.add_argument("--probe-words", type=count, default=12, metavar="N", help="so many (default: 12)")
+    probing.add_argument("--probe-words", type=count, default=8, metavar="N", help="so many (default: 8)")
     probing.add_argument(
-        "--probe-items", type=count, default=24, metavar="N", help="in so many items (default: 24)"
+        "--probe-items", type=count, default=16, metavar="N", help="in so many items (default: 16)"
     )
     probing.add_argument(
         "--probe-word", action="append", default=[], metavar="WORD", help="try this one, too; repeatable"

@@ -35,12 +35,14 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _publish(arguments: argparse.Namespace) -> int:
+    from engine.adapter_files import check_adapter
     from engine.settings import load_settings
     from engine.signing import sign, signature_of
 
     packages = open_packages(arguments)
     from training.packages import publish
 
+    check_adapter(arguments.adapter)
     signature, key = signature_of(arguments.adapter), load_settings().signing_key
     if key is not None and not signature.is_file():
         sign(arguments.adapter, key)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Values = npt.NDArray[np.float32]
 
+_ARCHITECTURE = "gemma3"
+
 
 def merge_gguf(base: Path, adapter: Path, out: Path) -> None:
     """Write the GGUF model `base` to `out`, changed as the adapter changes it.
@@ -23,6 +25,9 @@ def merge_gguf(base: Path, adapter: Path, out: Path) -> None:
     What is changed is kept in 8 bits, everything else as the base has it.
     """
     model = read_gguf(base)
+    if (kind := model.fields.get("general.architecture")) != _ARCHITECTURE:
+        # Others keep some of their weights in another order than the adapter knows them by.
+        raise AdapterError(f"{base.name} holds {kind}; only {_ARCHITECTURE} can be merged in GGUF")
     pairs, scale = read_pairs(adapter)
     shapes = {tensor.name: tensor.shape for tensor in model.tensors}
     for name, (first, second) in pairs.items():
