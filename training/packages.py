@@ -6,7 +6,6 @@ is sent last: a version without one is unfinished, and whoever looks for the new
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections import defaultdict
@@ -20,6 +19,7 @@ from engine.adapter_checks import MAX_BYTES
 from engine.adapter_files import check_adapter, copy_adapter
 from engine.adapters import FILES, MANIFEST, Adapter, load_adapter, starter_adapter
 from engine.errors import AdapterConflict, AdapterError, InputError, UnknownAdapter
+from engine.models import sha256_of
 from training.errors import GitLabRefused, GitLabUnavailable
 from training.history.connection import Server, project_path
 
@@ -101,7 +101,7 @@ def publish(packages: Packages, directory: Path, signature: Path | None = None) 
     known = _known(packages, adapter.version)
     sent = []
     for name, path in files.items():
-        wanted = adapter.manifest.files.get(name) or _sha256(path)
+        wanted = adapter.manifest.files.get(name) or sha256_of(path)
         if _holds(packages, adapter.version, name, known, wanted):
             continue
         _send(packages, adapter.version, name, path, wanted)
@@ -221,11 +221,3 @@ def _check_version(directory: Path, listed: Listed) -> None:
     adapter = check_adapter(directory)
     if adapter.version != listed.version:
         raise AdapterError(f"the version {listed.version} holds another adapter, {adapter.version}")
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ yaml = pytest.importorskip("yaml")
 jsonschema = pytest.importorskip("jsonschema")
 
 from ci_jobs import TEMPLATES, calls, filled, job, read, run, script, tools  # noqa: E402 - after the skip
+from gitlab_thread import serving_gitlab  # noqa: E402
 
 from engine.__main__ import build_parser as engine_parser  # noqa: E402
+from engine.adapters import load_adapter, starter_adapter  # noqa: E402
 from training.__main__ import _parser as training_parser  # noqa: E402
 
 NAMES = ("review", "retrain")
@@ -238,3 +241,37 @@ def test_a_merge_request_is_reviewed(clone: Path, tmp_path: Path) -> None:
     assert [each["path"] for each in review["findings"]] == ["a.py"]
     assert json.loads((reports / "review.sarif").read_text())["version"] == "2.1.0"
     assert "a.py:2" in (reports / "review_result.txt").read_text()
+
+
+def test_what_is_uploaded_reviews_the_next_merge_request(clone: Path, tmp_path: Path) -> None:
+    """With nothing but what a job has: published, fetched by its version, and the newest from then on."""
+    jobs, review = filled("retrain", image="x"), filled("review", image="x", adapter="newest")
+    path, home, work = tools(tmp_path / "tools", real=True), tmp_path / "home", tmp_path / "job"
+    home.mkdir()
+    (work / "tenken").mkdir(parents=True)
+    starter = starter_adapter()
+    assert starter is not None
+    shutil.copytree(starter, work / "tenken" / "adapter")
+    version = load_adapter(starter).version
+    with serving_gitlab() as fake:
+        project = fake.add_project("group/app")
+        environment = VARIABLES | {
+            "HOME": str(home),
+            "CI_SERVER_URL": fake.url,
+            "CI_PROJECT_ID": str(project.id),
+            "CI_JOB_TOKEN": fake.bot.token,
+            "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+            "CI_PROJECT_DIR": str(clone),
+        }
+        done = run(job(jobs, "tenken-upload"), work, path, **environment)
+        assert done.returncode == 0, done.stderr
+        assert (work / "tenken-adapter.env").read_text() == f"TENKEN_ADAPTER_VERSION={version}\n"
+        assert [package.version for package in project.packages] == [version]
+        fetched = run(
+            job(jobs, "tenken-first-review"), clone, path, TENKEN_ADAPTER_VERSION=version, **environment
+        )
+        assert fetched.returncode == 0, fetched.stderr
+        assert f"adapter {version}" in (clone / "review_result.txt").read_text()
+        done = run(job(review, "tenken-review"), clone, path, **environment)
+    assert done.returncode == 1, done.stderr
+    assert json.loads((clone / "tenken-reports" / "review.json").read_text())["adapter"] == version

@@ -5,7 +5,6 @@ Before it does, what was made reads a small text, and so does the base with the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -182,7 +181,7 @@ def _describe(adapter: Adapter, form: Form, made: Path, distance: float | None) 
         "threshold": manifest.calibration.threshold,
         "tenken": tool_version(),
         "nats_off": distance,
-        "files": {path.name: _sha256(path) for path in sorted(made.iterdir())},
+        "files": {path.name: sha256_of(path) for path in sorted(made.iterdir())},
     }
     _write(made / ABOUT, json.dumps(document, indent=1) + "\n")
 
@@ -202,8 +201,3 @@ _ABOUT_FORM = {
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
