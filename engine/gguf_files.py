@@ -204,11 +204,9 @@ def _fields_of(model: GgufFile, data: npt.NDArray[np.uint8]) -> bytes:
     name = b"general.file_type"
     key = struct.pack("<Q", len(name)) + name + struct.pack("<I", _UINT32)
     old = model.fields.get(name.decode())
-    return (
-        raw
-        if old is None
-        else raw.replace(key + struct.pack("<I", old), key + struct.pack("<I", _MOSTLY_Q8_0))
-    )
+    if old is None:
+        return raw
+    return raw.replace(key + struct.pack("<I", old), key + struct.pack("<I", _MOSTLY_Q8_0))
 
 
 def _described(tensor: GgufTensor) -> bytes:
