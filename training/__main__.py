@@ -12,9 +12,24 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import convert, evaluate, export, extra, gate, history, inspect, pack, publish, sft
+from training.cli import (
+    benchmark,
+    convert,
+    evaluate,
+    export,
+    extra,
+    gate,
+    history,
+    inspect,
+    pack,
+    publish,
+    sft,
+    shuffle,
+)
 
-SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, gate, pack, export, publish)
+SUBCOMMANDS = (
+    *(history, extra, convert, inspect, sft, evaluate, shuffle, benchmark, gate, pack, export, publish),
+)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 
