@@ -1,4 +1,7 @@
-"""The `tenken-lsp` command: speaks the Language Server Protocol until the editor says it is over."""
+"""The `tenken-lsp` command: speaks the Language Server Protocol until the editor says it is over.
+
+`tenken-lsp editors` says where the plugins of editors are.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Sequence
 
 from engine.exits import ExitCode
 from engine.version import tool_version
+from lsp.plugins import EDITORS, find_plugin
 
 _GARBAGE = 20_000  # objects made before garbage is looked for; an edit may move a thousand findings
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -24,6 +28,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve; return the exit code."""
     options = _parser().parse_args(arguments)
+    if options.command == "editors":
+        return _tell_plugins(options.editor)
     # Seven hundred classes are made on import; looking for garbage among them takes a tenth of the start.
     gc.disable()
     try:
@@ -56,7 +62,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log-level", choices=list(_LEVELS), default="warning", help="warning if not given")
     parser.add_argument("--version", action="version", version=f"tenken-lsp {tool_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="")
+    plugins = commands.add_parser("editors", help="list the editors' plugins that came along, or find one")
+    plugins.add_argument("editor", nargs="?", choices=EDITORS)
     return parser
+
+
+def _tell_plugins(editor: str | None) -> int:
+    """Print where a plugin is, or all that are there; return the exit code."""
+    if editor is None:
+        for name in EDITORS:
+            if (plugin := find_plugin(name)) is not None:
+                print(f"{name}\t{plugin}")
+        return ExitCode.OK
+    plugin = find_plugin(editor)
+    if plugin is None:
+        print(f"tenken-lsp: no plugin for {editor} came along with this installation", file=sys.stderr)
+        return ExitCode.ENGINE
+    print(plugin)
+    return ExitCode.OK
 
 
 def _port(text: str) -> int:
