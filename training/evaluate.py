@@ -25,7 +25,7 @@ from training.bootstrap import Estimate
 from training.calibration import fit_calibration
 from training.canaries import canary_measures
 from training.controls import Retriever
-from training.given import given_measures, given_places, retrieved, write_given
+from training.given import evenly, given_measures, given_places, retrieved, write_given
 from training.judge import Judged, judge_messages
 from training.likelihood import ItemComments, comment_measures, read_comments
 from training.linters import LinterSettings, Style, measure_style
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BASE, RETRIEVAL = "base", "retrieval"
+_JUDGED = 200  # messages at most: each costs two requests
 Opener = Callable[[Path | None], Runner]
 """Opens the runner with the adapter of a directory, or with none."""
 
@@ -254,7 +255,7 @@ def _style(plan: Plan, written: Written) -> Style | None:
 def _judged(plan: Plan, written: Written) -> Judged | None:
     if plan.judge is None:
         return None
-    found = pairs(plan.items, written, plan.language)
+    found = evenly(pairs(plan.items, written, plan.language), _JUDGED)
     return judge_messages(plan.judge, plan.items, found, plan.samples, plan.seed)
 
 
