@@ -103,6 +103,12 @@ def measure_style(
     return Style(len(kept), estimate(share), unchecked)
 
 
+def check_linters(settings: LinterSettings, checkout: Path | None = None) -> None:
+    """Raise InputError where a linter cannot be started, before anything takes hours."""
+    for linter in settings.linters.values():
+        run_linter(linter, "check", "", checkout)
+
+
 def run_linter(linter: Linter, path: str, text: str, folder: Path | None) -> Verdict | None:
     """Return what the linter says of `text` as the content of `path`; None if it does not end in time."""
     with tempfile.TemporaryDirectory() as name:

@@ -117,3 +117,20 @@ def test_a_bad_linter_file_names_the_key(
     assert main([*command, "--linters", str(settings)]) == 2
     assert "linters.python.command" in capsys.readouterr().err
     assert opened == []
+
+
+def test_a_linter_that_is_not_there_is_told_at_once(
+    data: Path, tmp_path: Path, opened: list[Path | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not after hours of measuring; nor is a judge that dies a reason to lose them."""
+    settings = tmp_path / "linters.toml"
+    settings.write_text('[linters.go]\ncommand = ["no-such-linter"]\n')
+    command = ["evaluate", "--data", str(data), "--adapter", "none", "--out", str(tmp_path / "out")]
+    assert main([*command, "--checkout", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
+    assert main([*command, "--linters", str(settings)]) == 2
+    assert "no-such-linter" in capsys.readouterr().err
+    assert opened == []
+    judge = ["--judge", "http://127.0.0.1:9/v1", "--judge-model", "m", "--samples", "5", "--no-canaries"]
+    assert main([*command, *judge]) == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["judged"] is None
