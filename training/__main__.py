@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import convert, evaluate, extra, gate, history, inspect, pack, plan, sft
+from training.cli import convert, evaluate, extra, gate, history, inspect, pack, plan, prefer, sft
 
-SUBCOMMANDS = (history, extra, convert, inspect, plan, sft, evaluate, gate, pack)
+SUBCOMMANDS = (history, extra, convert, inspect, plan, sft, prefer, evaluate, gate, pack)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

@@ -35,6 +35,7 @@ class RunRecord(BaseModel):
     dtype: str
     data_fingerprint: str
     settings: dict[str, JsonValue]
+    preference: dict[str, JsonValue] | None = Field(default=None, description="Where it was tuned on that.")
     versions: dict[str, str]
 
 
@@ -73,7 +74,7 @@ def pack(
             dtype=record.dtype,
             rank=int(_json(out / CONFIG)["r"]),
             data_fingerprint=record.data_fingerprint,
-            settings=record.settings,
+            settings=record.settings | _tuning(record),
             versions=record.versions,
             seed=int(str(record.settings.get("seed", 0))),
             scores=scores,
@@ -83,6 +84,10 @@ def pack(
             probe=probe,
         ),
     )
+
+
+def _tuning(record: RunRecord) -> dict[str, JsonValue]:
+    return {"preference": record.preference["settings"]} if record.preference else {}
 
 
 def _scores(path: Path) -> dict[str, float]:

@@ -116,14 +116,14 @@ def load_adapter(base: Path, adapter: Path, seed: int) -> Loaded:
         model, tokenizer = _load_base(base, seed)
     except (OSError, ValueError) as error:
         raise ModelError(f"{base} cannot be loaded: {error}") from error
+    import torch
     from peft import PeftModel
 
     try:
-        return Loaded(
-            PeftModel.from_pretrained(model, str(adapter), is_trainable=True), tokenizer, Backend.TRL
-        )
+        adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise AdapterError(f"{adapter} cannot be loaded: {error}") from error
+    return Loaded(adapted.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, Backend.TRL)
 
 
 def _load_base(base: Path, seed: int, **options: Any) -> tuple[Any, Any]:
