@@ -12,9 +12,25 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import convert, evaluate, extra, gate, history, inspect, pack, plan, prefer, sft
+from training.cli import (
+    benchmark,
+    convert,
+    evaluate,
+    extra,
+    gate,
+    history,
+    inspect,
+    pack,
+    plan,
+    prefer,
+    sft,
+    shuffle,
+)
 
-SUBCOMMANDS = (history, extra, convert, inspect, plan, sft, prefer, evaluate, gate, pack)
+SUBCOMMANDS = (
+    *(history, extra, convert, inspect, plan, sft, prefer),
+    *(evaluate, shuffle, benchmark, gate, pack),
+)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 
