@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
+from engine.offline import go_offline
 from training.cli import (
     benchmark,
     convert,
@@ -28,15 +28,14 @@ from training.cli import (
 )
 
 SUBCOMMANDS = (
-    *(history, extra, convert, inspect, sft, evaluate, shuffle, benchmark, gate, pack, export, publish),
-)
+    history, extra, convert, inspect, sft, evaluate, shuffle, benchmark, gate, pack, export, publish,
+)  # fmt: skip
 """Modules with `register(subcommands)`, in the order of the help."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
-    # Nothing here may reach for the hub; the libraries read this when they are imported.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    go_offline()
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -137,7 +137,8 @@ def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
 
 
 def _report(about: dict[str, str], result: Result) -> str:
-    from training.report import MEASURES, estimate_table
+    from training.report import MEASURES
+    from training.tables import estimate_table
 
     names = MEASURES | _NAMES
     parts = [

@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     from training.evaluate import Plan, find_subject, read_items
-    from training.linters import LinterSettings
+    from training.linters import LinterSettings, check_linters
     from training.toml_settings import load_settings
 
     subject, without = find_subject(arguments.adapter), frozenset(arguments.without_tier)
@@ -130,6 +130,10 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         subject = replace(subject, calibration=None)
     if arguments.likelihood and arguments.runner != "torch":
         raise InputError(f"--likelihood needs --runner torch; {arguments.runner} reads no given text")
+    linters = load_settings(arguments.linters, LinterSettings)
+    if arguments.checkout is not None and not arguments.checkout.is_dir():
+        raise InputError(f"--checkout {arguments.checkout}: no such folder")
+    check_linters(linters, arguments.checkout)
     plan = Plan(
         items=read_items(arguments.data, arguments.split, without, arguments.limit),
         subjects=_subjects(arguments, subject),
@@ -140,7 +144,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         train=read_items(arguments.train_data, "train", without) if arguments.train_data else (),
         given=arguments.given,
         canaries=arguments.canaries,
-        linters=load_settings(arguments.linters, LinterSettings),
+        linters=linters,
         checkout=arguments.checkout,
         judge=_judge(arguments),
         fresh=arguments.fresh,
