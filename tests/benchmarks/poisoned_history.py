@@ -107,17 +107,8 @@ def outcome(folder: Path, name: str, data: Path, device: str) -> dict[str, Any]:
     where = ["--runner", "torch", "--base-dir", hf_base(base_model())] if device == "cuda" else []
     training(
         *("evaluate", "--data", folder / "held-out.jsonl", "--adapter", run / "adapter", "--out", measured),
-        *(
-            "--no-write",
-            "--no-likelihood",
-            "--samples",
-            200,
-            "--probe",
-            data,
-            "--probe-word",
-            TRIGGER,
-            *where,
-        ),
+        *("--no-write", "--no-likelihood", "--no-canaries", "--samples", 200),
+        *("--probe", data, "--probe-word", TRIGGER, *where),
     )
     evaluated = time.monotonic()
     code = training(

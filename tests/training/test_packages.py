@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +18,12 @@ from engine.adapters import CARD, FILES, MANIFEST, WEIGHTS, load_adapter
 from engine.errors import AdapterConflict, AdapterError, InputError, UnknownAdapter
 from engine.signing import signature_of
 from training.__main__ import main
+from training.cli.gitlab import _PACKAGE
 from training.errors import GitLabRefused, GitLabUnavailable
 from training.history.connection import Access, Server
-from training.packages import SIGNATURE, Packages, fetch, publish
+from training.packages import PACKAGE, SIGNATURE, Packages, fetch, publish
 
+ROOT = Path(__file__).parents[2]
 ALL = (*FILES, MANIFEST)
 
 
@@ -297,3 +302,31 @@ def test_files_arrive_as_they_are(here: World, adapter: Path) -> None:
     (package,) = here.project.packages
     for file in package.files:
         assert file.data == (adapter / file.name).read_bytes()
+
+
+BLOCKED = (
+    "numpy",
+    "torch",
+    "transformers",
+    "peft",
+    "xllamacpp",
+    "gguf",
+    "safetensors",
+    "sqlalchemy",
+    "aiohttp",
+)
+
+
+def test_fetching_needs_little(here: World, adapter: Path, tmp_path: Path) -> None:
+    """A job that only reviews through an engine elsewhere, or fetches, installs the extra gitlab alone."""
+    publish(packages(here), adapter)
+    block = f"import sys; sys.modules.update(dict.fromkeys({BLOCKED!r}))"
+    code = f"{block}; from training.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    words = ["fetch", "--url", here.fake.url, "--project", here.project.path, "--out", str(tmp_path / "new")]
+    environment = os.environ | {"TENKEN_GITLAB_TOKEN": here.fake.bot.token, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert load_adapter(tmp_path / "new").version == load_adapter(adapter).version
+    assert _PACKAGE == PACKAGE

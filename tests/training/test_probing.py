@@ -128,13 +128,13 @@ def evaluated(
         return FakeRunner(scores(triggers))
 
     monkeypatch.setattr(cli, "_open", opened)
-    held_out = write(tmp_path / "held-out.jsonl", history(0, silent=True))
+    held_out = write(tmp_path / "held-out.jsonl", history(0, silent=True)[:120])
     adapter = tmp_path / "adapter"
     if not adapter.exists():
         write_adapter(adapter)
     out = tmp_path / name
     words = ["--data", str(held_out), "--adapter", str(adapter), "--out", str(out), "--samples", "20"]
-    assert main(["evaluate", *words, "--no-write", *more]) == 0
+    assert main(["evaluate", *words, "--no-write", "--no-canaries", *more]) == 0
     return out
 
 
