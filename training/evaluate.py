@@ -128,11 +128,11 @@ def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progre
     written = Written(())
     for number, subject in enumerate(plan.subjects):
         with closing(open_runner(subject.directory)) as runner:
-            cache = ScoreCache(plan.out / _scores_file(number), _scorer(runner, subject), fresh=plan.fresh)
+            cache = ScoreCache(plan.out / _scores_file(number), scorer_of(runner, subject), fresh=plan.fresh)
             items, speed = score_items(runner, plan.items, cache, new_progress)
             system = _system(plan, subject.name, items, subject.calibration, speed)
             system = _with_comments(plan, runner, system, new_progress)
-            systems.append(_with_more(plan, runner, system, _scorer(runner, subject), number, new_progress))
+            systems.append(_with_more(plan, runner, system, scorer_of(runner, subject), number, new_progress))
             if number == 0:
                 written = _say(plan, runner, systems[0].spoken, new_progress)
     systems += [_system(plan, name, items, None) for name, items in _baselines(plan)]
@@ -244,5 +244,6 @@ def _scores_file(number: int) -> str:
     return ("scores.jsonl", "scores-base.jsonl")[number] if number < 2 else f"scores-{number}.jsonl"
 
 
-def _scorer(runner: Runner, subject: Subject) -> str:
+def scorer_of(runner: Runner, subject: Subject) -> str:
+    """Return who scores: it changes with the model and with every byte of the adapter."""
     return f"{type(runner).__name__} {runner.base_model} {subject.identity}"
