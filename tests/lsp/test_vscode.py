@@ -142,6 +142,7 @@ def test_a_server_that_is_not_there(server: CodeServer, repository: Repository, 
             await bench.until_bar("Tenken")
             await bench.run("Preferences: Open User Settings (JSON)")
             await bench.until_text(".tab.active", "settings.json")
+            await bench.until_text(".monaco-editor.focused .view-line", "startupEditor")
             await bench.press("ctrl+a")
             await bench.write(json.dumps({"tenken.serverPath": str(program), "tenken.enabled": False}))
             await bench.press("ctrl+s")
@@ -171,6 +172,7 @@ def test_a_folder_that_is_not_trusted(server: CodeServer, repository: Repository
         server.configure(**{"security.workspace.trust.enabled": True})
         async with window(server, repository.root, tmp_path / "chromium") as bench:
             await bench.open("app.py")
+            await bench.until_bar("Tenken: not trusted")
             await bench.run("Tenken: Review what changed")
             await bench.until_text(".notifications-toasts", "not trusted")
             assert not ran.exists()
@@ -240,6 +242,7 @@ async def look_at(bench: Workbench) -> bytes:
     assert "83% sure" in said
     assert "except Exception:" in said
     assert "adapter starter-" in said
+    await asyncio.sleep(1)  # it fades in
     picture = await bench.screenshot()
     await bench.press("escape")
     return picture

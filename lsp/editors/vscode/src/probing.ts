@@ -22,7 +22,8 @@ export async function probe(program: Program, home: string): Promise<Probed> {
       if (version) {
         resolve({ version });
       } else {
-        resolve({ problem: lastLine(stderr) || lastLine(error?.message ?? "") || lastLine(stdout) });
+        const why = error?.killed ? `no answer in ${WAIT_MS / 1000} s` : (error?.message ?? "");
+        resolve({ problem: lastLine(stderr) || lastLine(why) || lastLine(stdout) });
       }
     });
   });

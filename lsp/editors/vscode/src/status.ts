@@ -51,10 +51,10 @@ const ICONS: Readonly<Record<string, string>> = {
 export function lookOf(place: Place, say: Say): Look {
   switch (place.kind) {
     case "starting":
-      return { text: "$(loading~spin) Tenken", tooltip: [say("Tenken is starting.")], health: "ok" };
+      return { text: `$(loading~spin) Tenken: ${say("starting")}`, tooltip: [say("Tenken is starting.")], health: "ok" };
     case "restricted":
       return {
-        text: "$(shield) Tenken",
+        text: `$(shield) Tenken: ${say("not trusted")}`,
         tooltip: [say("Nothing runs in a folder that is not trusted. Trust it to have its changes reviewed.")],
         health: "ok",
       };
@@ -87,6 +87,8 @@ function ofServer(status: Status, version: string, say: Say): Look {
 
 function shortText(status: Status, say: Say): string {
   switch (status.state) {
+    case "starting":
+      return say("starting");
     case "reviewing":
       return status.total === null ? say("reviewing") : `${status.done ?? 0}/${status.total}`;
     case "loading":
