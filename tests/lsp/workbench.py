@@ -20,7 +20,7 @@ from typing import Any
 import chromium
 from editors import ROOT
 
-SECONDS = 30.0
+SECONDS = 60.0
 ITEM = "#tenken\\.tenken\\.tenken"
 """The extension's item in the status bar."""
 
