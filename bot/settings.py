@@ -64,6 +64,11 @@ class BotSettings(BaseSettings):
         max_length=100,
         description="Name of this worker, the same after a restart; the host's if unset.",
     )
+    device: str = Field(
+        default="",
+        max_length=100,
+        description="Name of the device that engine and training share, such as gpu0.",
+    )
     reviews: int = Field(default=2, ge=1, le=64, description="Reviews this worker does at once.")
     retry_seconds: float = Field(
         default=900, ge=0, description="How long a job waits for GitLab or the engine to come back."
@@ -73,6 +78,9 @@ class BotSettings(BaseSettings):
         default=60, ge=2, description="A worker silent for so long is replaced by the others."
     )
     keep_days: int = Field(default=14, ge=1, description="How long finished jobs can be looked at.")
+    status_token: SecretStr | None = Field(
+        default=None, description="Opens /status to others; without it, to this machine alone."
+    )
     commit_status: bool = Field(default=False, description="Also report a review as a commit status.")
 
 
