@@ -29,7 +29,9 @@ from workbench import (
 )
 
 from engine.api import feedback
+from engine.runners import WriteRequest
 from engine.store.opening import Store
+from engine.testing import is_question
 
 EXTENSION = Path(__file__).parents[2] / "lsp" / "editors" / "vscode"
 SCREENSHOT = EXTENSION / "images" / "findings.png"
@@ -60,10 +62,12 @@ def test_a_review_is_stopped_and_findings_are_judged(
     repository.write(app=EVALS)
     entered, release = Event(), Event()
 
-    def wait(request: object) -> str:
+    def wait(request: WriteRequest) -> str:
+        if is_question(request):
+            return json.dumps({"answer": "It adds up."})
         entered.set()
         release.wait(60)
-        return '{"severity": "major", "message": "No eval."}'
+        return json.dumps({"severity": "major", "message": "No eval.", "suggestion": "w = safe(z)"})
 
     async def main(url: str) -> None:
         server.configure(serverPath=str(install_server(tmp_path / "home")), engineUrl=url)
@@ -84,6 +88,7 @@ def test_a_review_is_stopped_and_findings_are_judged(
             await bench.press("ctrl+shift+m")
             await bench.until_problems(2, 4)
             await judge(bench, store)
+            await use(bench, store, repository.root / "app.py")
 
     routes = feedback.routes(store.feedback)
     with serving(finding_evals(replies=wait), more_routes=routes) as engine:
@@ -113,9 +118,23 @@ async def judge(bench: Workbench, store: Store) -> None:
     await bench.until_problems(4)
 
 
+async def use(bench: Workbench, store: Store, file: Path) -> None:
+    """Have a finding explained, and take its suggestion, by the commands of the palette."""
+    await to_line(bench, 4)
+    await bench.run("Tenken: Explain the finding at the cursor")
+    await bench.until_text(".tab.active", "Explanation")
+    await to_line(bench, 4)
+    await bench.run("Tenken: Apply the suggestion of the finding at the cursor")
+    await bench.until_problems()
+    await bench.press("ctrl+s")
+    await asyncio.to_thread(until_text, file, EVALS.replace("w = eval(z)", "w = safe(z)"))
+    said = await asyncio.to_thread(heard, store, 4)
+    assert ("applied", "") in said
+
+
 async def to_line(bench: Workbench, line: int) -> None:
     """Put the cursor on a line of the editor, wherever it is."""
-    await bench.press("ctrl+1")
+    await bench.click(".monaco-editor .view-lines")  # a page that is shown may hold the keys
     await bench.go(line)
 
 

@@ -28,13 +28,18 @@ export function makeClient(
       // This one alone has to be known before the server says what it can do.
       tenken: { pull: vscode.workspace.getConfiguration("tenken").get("pull") === true },
     },
-    middleware: { workspace: { configuration: configuration(context) }, executeCommand: executeCommand(results) },
+    middleware: {
+      workspace: { configuration: configuration(context) },
+      executeCommand: executeCommand(results),
+    },
   };
   return new LanguageClient("tenken", "Tenken", executable, options);
 }
 
 /** Answer the server's question for settings with what the user set. */
-function configuration(context: vscode.ExtensionContext): NonNullable<Middleware["workspace"]>["configuration"] {
+function configuration(
+  context: vscode.ExtensionContext,
+): NonNullable<Middleware["workspace"]>["configuration"] {
   const settings = declared(context.extension.packageJSON);
   return async ({ items }) => {
     const configured = vscode.workspace.getConfiguration("tenken");

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 
 import type { Bar } from "./bar";
 import type { Argument } from "./feedback";
-import { type Mark, findingsAt } from "./findings";
+import { remarksAt } from "./findings";
 import { choices } from "./menu";
 import type { Session } from "./session";
 import { askToken } from "./tokens";
@@ -32,7 +32,7 @@ export function register(context: vscode.ExtensionContext, session: Session, bar
     wontFixFinding: about("tenken.wontFix"),
     wrongFinding: about("tenken.wrong"),
     copyFinding: about("tenken.copyPrompt"),
-    openFindingThread: about("tenken.openThread"),
+    openThreadHere: asked("tenken.openThread", () => atCursor(session, true)),
     undoLast: asked("tenken.undo"),
     status: asked("tenken.showStatus"),
     menu: () => menu(bar),
@@ -52,7 +52,12 @@ export function register(context: vscode.ExtensionContext, session: Session, bar
 }
 
 /** Run a command of the server, once it runs; say why where it does not. */
-async function ask(session: Session, bar: Bar, command: string, argument: Arguments = () => ({})): Promise<void> {
+async function ask(
+  session: Session,
+  bar: Bar,
+  command: string,
+  argument: Arguments = () => ({}),
+): Promise<void> {
   await session.ready();
   if (!session.isRunning) {
     await sayWhy(session, bar);
@@ -97,18 +102,20 @@ function thisFile(): Argument | undefined {
   return { uri: uri.toString() };
 }
 
-/** Return the finding on the cursor's line, the user's choice where there are several. */
-async function atCursor(session: Session): Promise<(Mark & Argument) | undefined> {
+/** Return the finding on the cursor's line, or the thread where those count; the user's choice where there are several. */
+async function atCursor(session: Session, threads = false): Promise<Argument | undefined> {
   const editor = vscode.window.activeTextEditor;
-  const found = editor ? findingsAt(session.diagnostics(editor.document.uri), editor.selection.active.line) : [];
-  if (editor === undefined || found.length === 0) {
+  const uri = editor?.document.uri;
+  const found =
+    editor && uri ? remarksAt(session.diagnostics(uri), editor.selection.active.line, threads) : [];
+  if (uri === undefined || found.length === 0) {
     void vscode.window.showInformationMessage(vscode.l10n.t("Tenken: no finding on this line."));
     return undefined;
   }
-  const items = found.map((finding) => ({ label: finding.message, fingerprint: finding.fingerprint }));
+  const items = found.map(({ message, mark }) => ({ label: message, mark }));
   const title = vscode.l10n.t("Which finding?");
   const chosen = items.length > 1 ? await vscode.window.showQuickPick(items, { title }) : items[0];
-  return chosen && { uri: editor.document.uri.toString(), fingerprint: chosen.fingerprint };
+  return chosen && { uri: uri.toString(), ...chosen.mark };
 }
 
 /** Put the suggestion of the cursor's finding in its place; return the finding where that was done. */
@@ -125,8 +132,8 @@ async function applied(session: Session): Promise<Argument | undefined> {
     vscode.CodeActionKind.QuickFix.value,
   );
   const edit = actions.find(({ command }) => {
-    const argument = command?.arguments?.[0] as Partial<Mark> | undefined;
-    return command?.command === "tenken.applied" && argument?.fingerprint === mark.fingerprint;
+    const argument = command?.arguments?.[0] as Argument | undefined;
+    return command?.command === "tenken.applied" && argument?.["fingerprint"] === mark["fingerprint"];
   })?.edit;
   if (edit === undefined) {
     void vscode.window.showInformationMessage(vscode.l10n.t("Tenken: this finding has no suggestion."));

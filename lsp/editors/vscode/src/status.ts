@@ -51,11 +51,17 @@ const ICONS: Readonly<Record<string, string>> = {
 export function lookOf(place: Place, say: Say): Look {
   switch (place.kind) {
     case "starting":
-      return { text: `$(loading~spin) Tenken: ${say("starting")}`, tooltip: [say("Tenken is starting.")], health: "ok" };
+      return {
+        text: `$(loading~spin) Tenken: ${say("starting")}`,
+        tooltip: [say("Tenken is starting.")],
+        health: "ok",
+      };
     case "restricted":
       return {
         text: `$(shield) Tenken: ${say("not trusted")}`,
-        tooltip: [say("Nothing runs in a folder that is not trusted. Trust it to have its changes reviewed.")],
+        tooltip: [
+          say("Nothing runs in a folder that is not trusted. Trust it to have its changes reviewed."),
+        ],
         health: "ok",
       };
     case "missing":

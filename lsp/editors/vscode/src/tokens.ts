@@ -32,7 +32,9 @@ export async function askToken(secrets: vscode.SecretStorage): Promise<boolean> 
   }
   const token = await vscode.window.showInputBox({
     title: chosen.label,
-    prompt: vscode.l10n.t("It is kept in the system's keyring. Leave it empty to remove the one that is kept."),
+    prompt: vscode.l10n.t(
+      "It is kept in the system's keyring. Leave it empty to remove the one that is kept.",
+    ),
     password: true,
     ignoreFocusOut: true,
   });

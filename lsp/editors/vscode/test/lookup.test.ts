@@ -38,7 +38,12 @@ test("The setting rules out all else, and ~ is the user's home.", () => {
 });
 
 test("Windows has other folders and separators.", () => {
-  const around = { platform: "win32", folders: ["C:\\app"], path: "C:\\bin;D:\\bin", interpreter: undefined } as const;
+  const around = {
+    platform: "win32",
+    folders: ["C:\\app"],
+    path: "C:\\bin;D:\\bin",
+    interpreter: undefined,
+  } as const;
   assert.deepEqual(shown(around), [
     "C:\\app\\.venv\\Scripts\\tenken-lsp.exe",
     "C:\\app\\venv\\Scripts\\tenken-lsp.exe",
@@ -63,7 +68,9 @@ test("The first that answers is the server; nothing after it is asked.", async (
 
 test("Where none answers, all places are told, with what is wrong with them.", async () => {
   const around = { ...AROUND, folders: [], path: "/usr/bin" };
-  const found = await findServer(around, async ({ args }) => (args.length > 0 ? { problem: "no module" } : undefined));
+  const found = await findServer(around, async ({ args }) =>
+    args.length > 0 ? { problem: "no module" } : undefined,
+  );
   assert.deepEqual(found, { tried: ["/usr/bin/tenken-lsp", "/envs/a/bin/python -P -m lsp: no module"] });
 });
 
@@ -75,9 +82,14 @@ test("A program is the server if it says so: others, broken and missing ones are
     chmodSync(command, 0o755);
     return { command, args: [] };
   };
-  assert.deepEqual(await probe(program("good", "echo tenken-lsp 1.2"), folder), { version: "tenken-lsp 1.2" });
+  assert.deepEqual(await probe(program("good", "echo tenken-lsp 1.2"), folder), {
+    version: "tenken-lsp 1.2",
+  });
   assert.deepEqual(await probe(program("other", "echo other 3"), folder), { problem: "other 3" });
-  const broken = await probe(program("broken", "echo first >&2; echo pygls is not installed >&2; exit 3"), folder);
+  const broken = await probe(
+    program("broken", "echo first >&2; echo pygls is not installed >&2; exit 3"),
+    folder,
+  );
   assert.deepEqual(broken, { problem: "pygls is not installed" });
   assert.equal(await probe({ command: join(folder, "none"), args: [] }, folder), undefined);
 });

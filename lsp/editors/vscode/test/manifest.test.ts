@@ -66,7 +66,9 @@ test("The walkthrough's pages exist in both languages, and its links lead to com
     assert.ok(existsSync(path), path);
     assert.ok(existsSync(JAPANESE[key] ?? ""), key);
   }
-  for (const [, command] of Object.values(ENGLISH).join("\n").matchAll(/\(command:(tenken\.\w+)/g)) {
+  for (const [, command] of Object.values(ENGLISH)
+    .join("\n")
+    .matchAll(/\(command:(tenken\.\w+)/g)) {
     assert.ok(offered.includes(command ?? ""), command);
   }
 });

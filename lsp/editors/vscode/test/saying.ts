@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import type { Say } from "../src/texts";
 
 /** English, with the blanks filled in. */
-export const say: Say = (text, ...values) => text.replace(/\{(\d)\}/g, (_, at: string) => String(values[Number(at)]));
+export const say: Say = (text, ...values) =>
+  text.replace(/\{(\d)\}/g, (_, at: string) => String(values[Number(at)]));
 
 const PROTOCOL = readFileSync("../../PROTOCOL.md", "utf8");
 
@@ -22,9 +23,15 @@ export const COMMANDS = rows("| command | argument | does | result |").map(([nam
 export const SETTINGS = rows("| key | type | default | meaning |").map(([key]) => key ?? "");
 
 /** Keys that PROTOCOL.md has clients take from the user alone. */
-export const USER_ONLY = [...(/([^\n]*\n[^\n]*)\ndecide where code/.exec(PROTOCOL)?.[1] ?? "").matchAll(/`(\w+)`/g)].map(
-  ([, key]) => key,
-);
+export const USER_ONLY = [...(userOnly() ?? "").matchAll(/`(\w+)`/g)].map(([, key]) => key);
+
+function userOnly(): string | undefined {
+  const ending = "decide where code";
+  return PROTOCOL.split("\n\n")
+    .map((paragraph) => paragraph.replaceAll("\n", " "))
+    .find((paragraph) => paragraph.includes(ending))
+    ?.split(ending, 1)[0];
+}
 
 /** Return the rows of a table by its head, without backquotes. */
 function rows(head: string): string[][] {
@@ -33,5 +40,10 @@ function rows(head: string): string[][] {
   return body
     .split("\n")
     .slice(2)
-    .map((line) => line.split("|").map((cell) => cell.trim().replaceAll("`", "")).slice(1, -1));
+    .map((line) =>
+      line
+        .split("|")
+        .map((cell) => cell.trim().replaceAll("`", ""))
+        .slice(1, -1),
+    );
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { findingsAt } from "../src/findings";
+import { remarksAt } from "../src/findings";
 import { type Inspected, declared, given } from "../src/settings";
 import { SETTINGS, USER_ONLY } from "./saying";
 
@@ -31,17 +31,26 @@ test("A folder's value counts, but not where it would say where code goes.", () 
 });
 
 test("What nobody set is not sent: the server's environment counts then.", () => {
-  const values: Record<string, Inspected> = { severity: { globalValue: null }, baseBranch: { globalValue: "" } };
+  const values: Record<string, Inspected> = {
+    severity: { globalValue: null },
+    baseBranch: { globalValue: "" },
+  };
   assert.deepEqual(
     given(DECLARED, (key) => values[key]),
     {},
   );
 });
 
-test("A line's findings are those that reach it; others' diagnostics have no mark.", () => {
+test("A line's findings are those that reach it; threads are no findings, and others' diagnostics are neither.", () => {
   const range = { start: { line: 2 }, end: { line: 4 } };
-  const ours = { range, message: "No eval.", data: { fingerprint: "f", hasSuggestion: true } };
+  const finding = { range, message: "No eval.", data: { fingerprint: "f", hasSuggestion: true } };
+  const thread = { range, message: "Why?", data: { thread: "t", url: "https://gitlab.example" } };
   const theirs = { range, message: "Unused." };
-  assert.deepEqual(findingsAt([ours, theirs], 4), [{ fingerprint: "f", message: "No eval.", hasSuggestion: true }]);
-  assert.deepEqual(findingsAt([ours], 5), []);
+  const all = [finding, thread, theirs];
+  assert.deepEqual(remarksAt(all, 4), [{ message: "No eval.", mark: { fingerprint: "f" } }]);
+  assert.deepEqual(remarksAt(all, 4, true), [
+    { message: "No eval.", mark: { fingerprint: "f" } },
+    { message: "Why?", mark: { thread: "t" } },
+  ]);
+  assert.deepEqual(remarksAt(all, 5, true), []);
 });

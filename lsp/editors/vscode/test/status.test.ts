@@ -29,7 +29,10 @@ test("The item is short: an icon, how many findings, and what goes on.", () => {
   assert.equal(text(server({ findings: 3 })), "$(check) Tenken 3");
   assert.equal(text(server({ state: "reviewing", done: 1, total: 4 })), "$(loading~spin) Tenken: 1/4");
   assert.equal(text(server({ state: "reviewing" })), "$(loading~spin) Tenken: reviewing");
-  assert.equal(text(server({ state: "unreachable", findings: 2 })), "$(debug-disconnect) Tenken 2: no answer");
+  assert.equal(
+    text(server({ state: "unreachable", findings: 2 })),
+    "$(debug-disconnect) Tenken 2: no answer",
+  );
   assert.equal(text({ kind: "restricted" }), "$(shield) Tenken: not trusted");
   assert.equal(text({ kind: "starting" }), "$(loading~spin) Tenken: starting");
   assert.equal(text({ kind: "stopped" }), "$(error) Tenken: stopped");
