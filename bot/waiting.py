@@ -88,8 +88,8 @@ class WaitingNotes:
         self._said = {work_id: said for work_id, said in self._said.items() if work_id in self._since}
         long = [one for one in waiting if now - self._since[one.id] >= self._first_seconds]
         for one in [one for one in long if self._said.get(one.id) != one][:_MOST_AT_ONCE]:
-            await self._tell(one)
-            self._said[one.id] = one  # what GitLab does not take is not tried again and again
+            if await self._tell(one):
+                self._said[one.id] = one
 
     def waiting(self) -> list[Waiting]:
         """Return the reviews that wait for whoever asked for them, the first in the queue first. Blocks."""
@@ -106,12 +106,15 @@ class WaitingNotes:
             if job.asked
         ]
 
-    async def _tell(self, one: Waiting) -> None:
-        """Write what a review waits for, unless it has begun meanwhile."""
+    async def _tell(self, one: Waiting) -> bool:
+        """Write what a review waits for; False while another writes there, as it may have begun.
+
+        What GitLab does not take counts as told: it is not tried again and again.
+        """
         lease, holder = mr_lease(one.job.ref), f"waiting#{uuid.uuid4().hex[:8]}"
         leases = self._durable.leases
         if not await asyncio.to_thread(leases.take, lease, holder):
-            return
+            return False
 
         def may_write() -> bool:
             wanted = any(work.id == one.id for work in self._durable.orders.open(REVIEW, one.id))
@@ -127,6 +130,7 @@ class WaitingNotes:
             _log.warning("waiting.not_shown", mr=str(one.job.ref), error=type(error).__name__)
         finally:
             await insist(leases.release, lease, holder)
+        return True
 
     async def _language(self, job: ReviewJob) -> Language:
         if job.language is not None:
