@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import convert, evaluate, extra, gate, history, inspect, pack, sft
+from training.cli import convert, evaluate, extra, gate, history, inspect, pack, retrain, sft
 
-SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, gate, pack)
+SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, gate, pack, retrain)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,16 @@ class World:
     developer: Account
     stranger: Account
     pauses: list[float] = field(default_factory=list)
+    loop: asyncio.AbstractEventLoop | None = None  # the server's
+
+    def in_loop(self, act: Callable[[], object]) -> None:
+        """Do something where the server runs: what tells hooks must."""
+
+        async def do() -> None:
+            act()
+
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(do(), self.loop).result(10)
 
     def open_mr(self, files: dict[str, str] | None = None) -> StoredMergeRequest:
         """Open a merge request by the developer."""
@@ -124,7 +134,7 @@ def world() -> Iterator[World]:
         project = fake.add_project("team/shop", BASE)
         people = [fake.add_person(name, name=f"{name.title()} Example") for name in ("mia", "dan", "sid")]
         project.members |= {people[0].id: 40, people[1].id: 30}
-        yield World(fake, project, *people)
+        yield World(fake, project, *people, loop=loop)
     finally:
         run(fake.stop())
         loop.call_soon_threadsafe(loop.stop)

@@ -79,13 +79,13 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             f"--weight is given {len(arguments.weight)} times, --data {len(arguments.data)} times: each file "
             "needs its own, or none has one"
         )
-    base = arguments.base_dir or _embedded_base()
+    base = arguments.base_dir or embedded_base()
     return Plan(
         arguments.data, base, arguments.out, settings, examples, arguments.validation, arguments.weight
     )
 
 
-def _embedded_base() -> Path:
+def embedded_base() -> Path:
     from engine.finetune.base import hf_base
     from engine.models import base_model
     from engine.settings import load_settings
