@@ -36,11 +36,11 @@ async def local_engine() -> AsyncIterator[EngineAddress]:
     """Give the address of an engine that runs while inside."""
     with tempfile.TemporaryDirectory(prefix="tenken-bot-") as folder:
         tokens = Path(folder) / "tokens.json"
-        token = TokenFile(tokens).create(Role.REVIEWER)
+        token, admin = TokenFile(tokens).create(Role.REVIEWER), TokenFile(tokens).create(Role.ADMIN)
         process, url = await _start(tokens, port=0)
         keeper = asyncio.create_task(_keep(process, tokens, int(url.rpartition(":")[2])), name="engine")
         try:
-            yield EngineAddress(url, token)
+            yield EngineAddress(url, token, admin_token=admin)
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
@@ -71,7 +71,7 @@ async def _start(tokens: Path, port: int) -> tuple[asyncio.subprocess.Process, s
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         env={name: value for name, value in os.environ.items() if not name.startswith("BOT_")},
-        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        preexec_fn=end_with_parent if sys.platform == "linux" else None,
     )
     assert process.stdout is not None
     try:
@@ -86,7 +86,7 @@ async def _start(tokens: Path, port: int) -> tuple[asyncio.subprocess.Process, s
     return process, line.removeprefix(_LINE)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the kernel end this process when the bot's does, however that ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -64,6 +64,11 @@ class BotSettings(BaseSettings):
         max_length=100,
         description="Name of this worker, the same after a restart; the host's if unset.",
     )
+    device: str = Field(
+        default="",
+        max_length=100,
+        description="Name of the device that engine and training share, such as gpu0.",
+    )
     reviews: int = Field(default=2, ge=1, le=64, description="Reviews this worker does at once.")
     retry_seconds: float = Field(
         default=900, ge=0, description="How long a job waits for GitLab or the engine to come back."
@@ -73,6 +78,27 @@ class BotSettings(BaseSettings):
         default=60, ge=2, description="A worker silent for so long is replaced by the others."
     )
     keep_days: int = Field(default=14, ge=1, description="How long finished jobs can be looked at.")
+    engine_admin_token: SecretStr | None = Field(
+        default=None, description="Of that engine, role admin: /retrain and /rollback change what serves."
+    )
+    retrain: bool = Field(default=False, description="Whether /retrain trains; needs tenken[train].")
+    retrain_python: Path | None = Field(
+        default=None, description="The Python that tenken[train] is installed for; the bot's if unset."
+    )
+    retrain_settings: Path | None = Field(default=None, description="TOML of tenken-train retrain.")
+    retrain_gitlab_token: SecretStr | None = Field(
+        default=None, description="What history is read with, scope read_api; the bot's if unset."
+    )
+    retrain_min_new: int | None = Field(
+        default=None, ge=0, description="New remarks that make a training worth it; see retrain.min_new."
+    )
+    retrain_at: str = Field(
+        default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="When to train each night: 02:30."
+    )
+    retrain_nightly: dict[str, int] = Field(
+        default_factory=dict,
+        description='JSON object: project to the merge request told, such as {"group/app": 12}; 0: none.',
+    )
     commit_status: bool = Field(default=False, description="Also report a review as a commit status.")
 
 

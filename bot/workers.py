@@ -101,6 +101,15 @@ class Lease:
     shared: bool = False
 
 
+def device_lease(device: str, *, alone: bool = False) -> Lease:
+    """Return the lease on a device, such as a GPU, that the engine and training share.
+
+    Reviews and questions share it among themselves; a training has it `alone`. Of several leases it is taken
+    first, so that whoever waits for it holds nothing else.
+    """
+    return Lease(f"device:{device}", shared=not alone)
+
+
 class Leases:
     """Who works on what. Nothing here waits: who does not get a lease comes again."""
 
