@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ from aiohttp import web
 
 from bot.database import Database, database_url
 from bot.decisions import Identity, Rules, decide
+from bot.device import shared_device
+from bot.drafts import StoredDrafts
 from bot.durable import Durable, DurableOptions
 from bot.engine_client import EngineAddress, EngineClient
 from bot.errand_queue import order_for, orders_for
@@ -36,7 +39,7 @@ from bot.pages import make_app
 from bot.permissions import read_access
 from bot.polling import Poller
 from bot.projects import GitLabProjects
-from bot.registry import Ports, Registry
+from bot.registry import Ports, Registry, own_device
 from bot.retrain_run import RetrainRuns
 from bot.retraining import Retraining, RetrainOptions
 from bot.review_queue import ReviewQueue
@@ -44,8 +47,11 @@ from bot.review_run import ReviewRuns, RunOptions, RunPorts
 from bot.reviewer import EngineReviewer
 from bot.settings import BotSettings
 from bot.signatures import Secrets, read_secrets
+from bot.status.collect import Collector
+from bot.status.site import StatusSite
 from bot.token_watch import watch_token
 from bot.trainer import Trainer, TrainerOptions
+from bot.waiting import WaitingNotes
 from bot.watermarks import StoredWatermarks
 from bot.webhook import Receiver
 from bot.work import patiently
@@ -131,23 +137,26 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     rules = _rules(outside)
 
     async def saw(errand: Errand) -> None:
-        await poller.saw(errand.project_id)
+        await poller.saw(errand.project_id, datetime.fromtimestamp(errand.received / 1000, UTC))
 
     async def store(errands: Sequence[Errand]) -> object:
         return await inbox.submit([order_for(errand) for errand in errands])
 
     trainer = outside.trainer
     learning = _learning(outside, lambda: durable.orders)
-    ports = Ports(gitlab, ReviewQueue(lambda: durable.orders), outside.client, projects, outside.me, learning)
+    device = shared_device(lambda: durable.leases, settings.device) if settings.device else own_device
+    queue = ReviewQueue(lambda: durable.orders)
+    ports = Ports(gitlab, queue, outside.client, projects, outside.me, learning, device)
     kinds = (
         errand_kind(ports, outside.registry, saw),
-        review_kind(_review_runs(outside, projects, memories), settings.reviews),
+        review_kind(_review_runs(outside, projects, memories), settings.reviews, settings.device),
         *RetrainRuns(gitlab, trainer, lambda: durable.orders).kinds(settings.device),
     )
     options = DurableOptions(settings.worker, settings.silent_seconds, settings.retry_seconds)
     durable = Durable(database, kinds, options, metrics.ended)
     inbox = Inbox(lambda orders: durable.orders.store(orders), lambda delivery: orders_for(delivery, rules))
-    poller = Poller(gitlab, rules, projects, StoredWatermarks(database), store, settings.poll_projects)
+    marks, drafts = StoredWatermarks(database), StoredDrafts(database)
+    poller = Poller(gitlab, rules, projects, marks, drafts, store, settings.poll_projects)
     janitor = Janitor(durable, memories, settings.keep_days)
     await durable.start()
     stack.push_async_callback(durable.stop)
@@ -156,6 +165,7 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     loops = {
         "janitor": janitor.run(),
         "poller": poller.run(settings.poll_seconds),
+        "waiting": WaitingNotes(durable, gitlab, projects, settings.device).run(),
         "token": watch_token(gitlab, metrics.token_expires),
     }
     if settings.retrain and settings.retrain_at:
@@ -167,7 +177,10 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     _log.info("bot.running", user=outside.me.username, worker=settings.worker, engine=outside.address.url)
     ignored = partial(_ignored, rules)
     receiver = Receiver(inbox, outside.secrets, ignored, settings.max_body_mib * 2**20)
-    return Bot(make_app(receiver.receive, durable, metrics), durable, inbox, metrics)
+    app = make_app(receiver.receive, durable, metrics)
+    token = settings.status_token.get_secret_value() if settings.status_token else None
+    StatusSite(Collector(durable, gitlab, outside.client, marks), settings.gitlab_url, token).add_to(app)
+    return Bot(app, durable, inbox, metrics)
 
 
 def trainer_options(

@@ -15,7 +15,6 @@ from bot.engine_client import EngineAddress, EngineClient
 from bot.errors import GitLabRefused
 from bot.gitlab import Access, GitLab, Hook
 from bot.settings import BotSettings
-from bot.tables import METADATA
 from bot.token_watch import WARN_DAYS
 from engine.connecting import Address, Connect, proxy_for
 from engine.doctor import Check, Health
@@ -59,7 +58,7 @@ async def _database(settings: BotSettings) -> Check:
     given = settings.database_url.get_secret_value() if settings.database_url else None
     database = Database(database_url(given, settings.data_dir))
     try:
-        await asyncio.to_thread(database.create, METADATA)
+        await asyncio.to_thread(database.create)
         return Check("database", Health.OK, database.place)
     finally:
         database.close()

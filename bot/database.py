@@ -1,4 +1,4 @@
-"""The bot's database: SQLite in the data directory, or Postgres for several workers. Connections, no tables.
+"""The bot's database: SQLite in the data directory, or Postgres for several workers. Connections, no rows.
 
 DBOS and our own tables share it. SQL errors leave here as StoreError.
 """
@@ -15,11 +15,11 @@ from filelock import FileLock, Timeout
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from bot.migrations import migrate
 from engine.errors import ConfigError, StoreError
 
 _BUSY_SECONDS = 30
 _OPENING_SECONDS = 30
-_POSTGRES_LOCK = 0x7E4E_6B65  # any number that nobody else uses
 
 
 class Database:
@@ -39,12 +39,10 @@ class Database:
         else:
             self.engine = self.durable = sa.create_engine(url, pool_pre_ping=True, pool_size=10)
 
-    def create(self, tables: sa.MetaData) -> None:
-        """Make the tables that are not there yet, one process at a time."""
-        with self.explained(), self._alone(), self.engine.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRES_LOCK)))
-            tables.create_all(connection)
+    def create(self) -> None:
+        """Make our tables, or bring them up to date, one process at a time."""
+        with self.explained(), self._alone(), self.writing() as connection:
+            migrate(connection)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

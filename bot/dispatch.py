@@ -16,14 +16,13 @@ import structlog
 from bot.commands import Unknown
 from bot.errands import CommandErrand, Errand, HintErrand, ReactionErrand, ReviewErrand
 from bot.errors import CommandRefused, GitLabRefused, NotFound
-from bot.gitlab import GitLab, MergeRequest, Note
+from bot.gitlab import GitLab, Note
 from bot.handlers.triggers import start_review, take_opinion
 from bot.markers import Marker, MarkerKind, marked, marker_of
 from bot.permissions import require
+from bot.projects import settings_for
 from bot.registry import CommandSpec, Context, Ports, Registry
 from bot.texts import TEXTS, Texts
-from engine.config import ProjectConfig
-from engine.errors import ConfigError
 from engine.sanitize import code_span
 from engine.wire import Language
 
@@ -65,7 +64,7 @@ async def give_up(errand: Errand, text_in: Callable[[Language], str], ports: Por
             mr = await ports.gitlab.merge_request(errand.ref)
         except NotFound:
             return
-        await answer(errand, text_in((await _config(mr, ports)).language), ports, done=False)
+        await answer(errand, text_in((await settings_for(mr, ports.projects)).language), ports, done=False)
 
 
 async def _run_command(errand: CommandErrand, ports: Ports, registry: Registry) -> None:
@@ -108,15 +107,8 @@ async def _context(errand: CommandErrand, ports: Ports, registry: Registry) -> C
     except NotFound:
         return None
     project = errand.project or (await ports.gitlab.project(errand.project_id)).path
-    return Context(errand, mr, access, await _config(mr, ports), project, ports, registry)
-
-
-async def _config(mr: MergeRequest, ports: Ports) -> ProjectConfig:
-    """Return what the project has set. A broken file must not silence the bot: a review reports it."""
-    try:
-        return await ports.projects.config(mr.project_id, mr.target_branch)
-    except ConfigError:
-        return ProjectConfig()
+    config = await settings_for(mr, ports.projects)
+    return Context(errand, mr, access, config, project, ports, registry)
 
 
 async def _give_hint(errand: HintErrand, ports: Ports, registry: Registry) -> None:
@@ -128,7 +120,7 @@ async def _give_hint(errand: HintErrand, ports: Ports, registry: Registry) -> No
         mr = await ports.gitlab.merge_request(errand.ref)
     except NotFound:
         return
-    texts = TEXTS[(await _config(mr, ports)).language]
+    texts = TEXTS[(await settings_for(mr, ports.projects)).language]
     await answer(errand, _hint(errand.unknown, texts, registry), ports)
 
 

@@ -24,7 +24,6 @@ from dbos import error as dbos_error
 from bot.database import Database
 from bot.errors import Superseded
 from bot.orders import APPLICATION, REPORTS, Orders
-from bot.tables import METADATA
 from bot.work import Failure, FailureKind, Kind, Payload, StepFailed, patiently
 from bot.workers import Lease, Leases, Workers
 from engine.errors import StoreError
@@ -80,7 +79,7 @@ class Durable:
 
     async def start(self) -> None:
         """Begin to do what waits. To be called on the event loop that the work runs on."""
-        await asyncio.to_thread(self._database.create, METADATA)
+        await asyncio.to_thread(self._database.create)
         await asyncio.to_thread(self.workers.enter)
         self._orders = await asyncio.to_thread(Orders, self._database)
         _log_through_structlog()
@@ -143,7 +142,8 @@ class Durable:
         The public `resume_workflow` would not do: it forgets how often the work was tried, and takes it
         from whoever has taken it over already.
         """
-        DBOS._recover_pending_workflows([worker])
+        with self._database.explained():
+            DBOS._recover_pending_workflows([worker])
 
     def is_open(self, work_id: str) -> bool:
         """Whether work is wanted, and this worker's to do. Blocks."""
@@ -220,15 +220,15 @@ class Durable:
         work.leases = kind.leases(work.payload)
         async with AsyncExitStack() as held:
             for lease in work.leases:
-                held.push_async_callback(_insist, self.leases.release, lease, work.holder)
-                while not await _insist(self.leases.take, lease, work.holder):
-                    if not await _insist(self.is_open, work.id):
+                held.push_async_callback(insist, self.leases.release, lease, work.holder)
+                while not await insist(self.leases.take, lease, work.holder):
+                    if not await insist(self.is_open, work.id):
                         raise Superseded("a newer request took the place of this one")
                     await asyncio.sleep(_LEASE_PAUSE)
             yield
 
 
-async def _insist(act: Callable[..., _T], *arguments: object) -> _T:
+async def insist(act: Callable[..., _T], *arguments: object) -> _T:
     """Return what `act` gives; a database that cannot be used now is waited for."""
     while True:
         try:

@@ -41,6 +41,12 @@ class _Adapters(BaseModel):
     adapters: tuple[RegisteredAdapter, ...]
 
 
+class _Feedback(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    feedback: tuple[Feedback, ...]
+
+
 class EngineClient:
     """Asks an engine. Used as a context: it keeps its connections until the end."""
 
@@ -82,6 +88,11 @@ class EngineClient:
         """Return the adapter that serves again."""
         body = {"project": project, "version": version}
         return await self._call("POST", "/v1/adapters/roll-back", RegisteredAdapter, body=body, admin=True)
+
+    async def feedback(self, project: str) -> tuple[Feedback, ...]:
+        """Return what people said of findings in a project, the latest first; needs the role trainer."""
+        found = await self._call("GET", "/v1/feedback", _Feedback, query={"project": project})
+        return found.feedback
 
     async def is_ready(self) -> bool:
         """Tell whether the engine takes reviews on; raises EngineError where none answers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import quote
@@ -37,6 +37,8 @@ from bot.gitlab_rest import Rest
 from bot.markers import marker_of
 
 _T = TypeVar("_T")
+_OPEN = {"state": "opened", "order_by": "updated_at", "sort": "asc"}
+_INSTANT = timedelta(milliseconds=1)  # GitLab shows no less
 
 
 class PythonGitLab:
@@ -101,18 +103,20 @@ class PythonGitLab:
     async def merge_request(self, ref: MergeRequestRef) -> MergeRequest:
         return shape.read_merge_request(await self._rest.get(_mr(ref)))
 
-    def open_merge_requests(
+    async def open_merge_requests(
         self, project_id: int, updated_after: datetime | None = None
     ) -> AsyncIterator[MergeRequest]:
-        since = {"updated_after": updated_after.isoformat()} if updated_after else {}
-        return self._rest.list(
-            f"/projects/{project_id}/merge_requests",
-            shape.read_merge_request,
-            state="opened",
-            order_by="updated_at",
-            sort="asc",
-            **since,
-        )
+        url, since, number = f"/projects/{project_id}/merge_requests", updated_after, 1
+        known: set[tuple[int, datetime | None]] = set()
+        more = True
+        while more:
+            query = _OPEN | ({"updated_after": since.isoformat()} if since else {})
+            found, more = await self._rest.page(url, shape.read_merge_request, number, **query)
+            for mr in found:
+                if (mr.iid, mr.updated_at) not in known:
+                    known.add((mr.iid, mr.updated_at))
+                    yield mr
+            since, number = _next(since, number, found[-1].updated_at if found else None)
 
     async def versions(self, ref: MergeRequestRef) -> tuple[Version, ...]:
         return await self._rest.all(f"{_mr(ref)}/versions", shape.read_version)
@@ -268,6 +272,16 @@ class PythonGitLab:
         return next(
             (note for note in notes if note.author_id == me.id and marker_of(note.body) == marker), None
         )
+
+
+def _next(since: datetime | None, number: int, last: datetime | None) -> tuple[datetime | None, int]:
+    """Return from when, and which page of that, to read on.
+
+    By time and not by number: what is updated meanwhile goes to the end, and the first of the next page
+    would slip into the one that was read.
+    """
+    later = last - _INSTANT if last is not None else since
+    return (since, number + 1) if later == since else (later, 1)
 
 
 def _as_note(thread: Discussion) -> Note:

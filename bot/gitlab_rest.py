@@ -47,10 +47,16 @@ class Rest:
         """
         page = "1"
         while page:
-            asked = _Page(url, {**query, "page": page, "per_page": PAGE})
-            rows, page = await self._connection.read(asked)
+            rows, page = await self._connection.read(_page_of(url, page, query))
             for row in rows:
                 yield read(row)
+
+    async def page(
+        self, url: str, read: Callable[[Json], _T], number: int = 1, **query: Any
+    ) -> tuple[tuple[_T, ...], bool]:
+        """Return one page of a list, and whether there is a next one."""
+        rows, following = await self._connection.read(_page_of(url, str(number), query))
+        return tuple(map(read, rows)), bool(following)
 
     async def download(self, url: str, query: Mapping[str, Any], max_bytes: int | None) -> bytes:
         """Return a file; GitLabRefused if it is larger."""
@@ -134,6 +140,10 @@ class _Page:
         following = response.links.get("next", {}).get("url", "")
         numbers = parse_qs(urlsplit(following).query).get("page", [""])
         return rows, numbers[0] if numbers[0] != str(self.query["page"]) else ""
+
+
+def _page_of(url: str, page: str, query: Mapping[str, Any]) -> _Page:
+    return _Page(url, {**query, "page": page, "per_page": PAGE})
 
 
 def _object(answer: object) -> dict[str, Any]:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+import structlog
+
 from bot.deliveries import Delivery
 from bot.work import Order
 from engine.errors import StoreError
 
 _MOST_AT_ONCE = 64
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,24 @@ class Inbox:
         try:
             answers = await asyncio.to_thread(self._store, [order for one in batch for order in one.orders])
         except StoreError as error:
-            for one in batch:
-                if not one.stored.done():
-                    one.stored.set_exception(error)
+            _refuse(batch, error)
+            return
+        except Exception as error:  # noqa: BLE001 - the outermost loop: one that cannot be stored ends no other
+            _log.exception("inbox.broke", count=len(batch))
+            if len(batch) == 1:
+                _refuse(batch, StoreError(f"cannot be stored: {type(error).__name__}"))
+            else:
+                for one in batch:
+                    await self._write_batch([one])
             return
         rest = iter(answers)
         for one in batch:
             new = [next(rest) for _ in one.orders]
             if not one.stored.done():  # unless the caller has left
                 one.stored.set_result(any(new))
+
+
+def _refuse(batch: Sequence[_Waiting], error: StoreError) -> None:
+    for one in batch:
+        if not one.stored.done():
+            one.stored.set_exception(error)

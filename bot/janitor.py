@@ -36,6 +36,8 @@ class Janitor:
                 await asyncio.to_thread(self.round)
             except StoreError as error:
                 _log.warning("janitor.failed", reason=str(error))
+            except Exception:  # noqa: BLE001 - the outermost loop: without it this worker would be as good as dead
+                _log.exception("janitor.broke")
             await asyncio.sleep(self._durable.workers.beat_seconds)
 
     def round(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from bot.dispatch import give_up, perform
 from bot.errand_queue import ERRAND
@@ -11,10 +12,10 @@ from bot.errands import Errand, read_errand
 from bot.jobs import ReviewJob
 from bot.registry import Ports, Registry
 from bot.review_answers import failure_text
-from bot.review_queue import REVIEW
+from bot.review_queue import REVIEW, mr_lease
 from bot.review_run import ReviewRuns
 from bot.work import Failure, Kind, Payload, Work
-from bot.workers import Lease
+from bot.workers import Lease, device_lease
 
 _ERRANDS_AT_ONCE = 4
 _ERRAND_POLL_SECONDS = 0.2  # somebody waits for the 👀
@@ -51,8 +52,11 @@ def errand_kind(
     return Kind(ERRAND, run, failed, at_once=_ERRANDS_AT_ONCE, poll_seconds=_ERRAND_POLL_SECONDS)
 
 
-def review_kind(runs: ReviewRuns, at_once: int) -> Kind:
-    """Return the kind that reviews: of one merge request, one after another."""
+def review_kind(runs: ReviewRuns, at_once: int, device: str = "") -> Kind:
+    """Return the kind that reviews: of one merge request, one after another.
+
+    Where the engine shares its `device` with training, not while that is trained on.
+    """
     return Kind(
         REVIEW,
         runs.run,
@@ -60,12 +64,13 @@ def review_kind(runs: ReviewRuns, at_once: int) -> Kind:
         at_once=at_once,
         poll_seconds=_REVIEW_POLL_SECONDS,
         one_by_one=True,
-        leases=_merge_request,
+        leases=partial(_leases, device),
     )
 
 
-def _merge_request(payload: Payload) -> tuple[Lease, ...]:
-    return (Lease(f"mr:{ReviewJob.model_validate(payload).ref}"),)
+def _leases(device: str, payload: Payload) -> tuple[Lease, ...]:
+    mine = (mr_lease(ReviewJob.model_validate(payload).ref),)
+    return (device_lease(device), *mine) if device else mine
 
 
 def _guarded(ports: Ports, work: Work) -> Ports:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
 from dbos import error as dbos_error
 from sqlalchemy import Connection
 
@@ -23,6 +23,7 @@ REPORTS = "reports"
 
 _OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+_FINISHED = ["SUCCESS", "ERROR", "CANCELLED", _DEAD]
 _MOST_FORGOTTEN = 1000  # at once
 
 
@@ -33,6 +34,21 @@ class OpenWork:
     id: str
     payload: Payload
     worker: str | None  # who does it; None while it waits
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Work as it is shown to people. Times are seconds since 1970."""
+
+    id: str
+    kind: str
+    payload: Payload
+    status: str  # in the words of DBOS
+    outcome: str  # what the work itself says in the end, "" before
+    worker: str
+    created: float
+    begun: float | None
+    ended: float | None
 
 
 class Orders:
@@ -75,6 +91,14 @@ class Orders:
             ),
             key=lambda work: work.id,
         )
+
+    def history(self, kinds: Collection[str], limit: int, *, finished: bool) -> list[Piece]:
+        """Return the latest work that is finished, or that is open."""
+        with self._database.explained():
+            found = self._client.list_workflows(
+                name=list(kinds), status=_FINISHED if finished else _OPEN, sort_desc=True, limit=limit
+            )
+        return [_piece(one) for one in found]
 
     def waiting(self, kind: str) -> int:
         """Return how much of a kind waits."""
@@ -152,3 +176,22 @@ class Orders:
         except dbos_error.DBOSWorkflowIDInUseError:
             return False
         return True
+
+
+def _piece(one: WorkflowStatus) -> Piece:
+    arguments = one.input["args"] if one.input else ()
+    return Piece(
+        one.workflow_id,
+        one.name,
+        arguments[0] if arguments and isinstance(arguments[0], dict) else {},
+        one.status,
+        one.output if isinstance(one.output, str) else "",
+        one.executor_id or "" if one.status != "ENQUEUED" else "",
+        _seconds(one.created_at) or 0.0,
+        _seconds(one.dequeued_at),
+        _seconds(one.completed_at),
+    )
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return milliseconds / 1000 if milliseconds is not None else None

@@ -20,7 +20,7 @@ from bot.errors import GitLabError, GitLabRefused, TokenRefused
 from bot.events import Event
 from bot.gitlab import GitLab, MergeRequest, MergeRequestRef, Todo
 from bot.projects import Projects
-from bot.sightings import code_event, note_event, request_event
+from bot.sightings import code_event, note_event, ready_event, request_event
 from engine.errors import ConfigError, StoreError
 
 MOST_AT_ONCE = 200
@@ -28,6 +28,7 @@ MOST_AT_ONCE = 200
 
 _REPEATED = timedelta(minutes=1)  # a merge request may be seen late, so the last minute is looked at again
 _NOTE_REPEATED = timedelta(minutes=10)  # a note may be older than the update of its merge request
+_CATCH_UP = timedelta(days=1)  # what somebody asked for before the bot came is not done any more
 _REVIEW_REQUESTED = "review_requested"
 _MENTIONED = ("mentioned", "directly_addressed")
 _log = structlog.get_logger()
@@ -59,6 +60,16 @@ class Watermarks(Protocol):
         """Keep the watermark of a project; it never goes back."""
 
 
+class Drafts(Protocol):
+    """Which merge requests were drafts when they were seen last."""
+
+    async def load(self, project_id: int) -> set[int]:
+        """Return the iids of a project's."""
+
+    async def keep(self, ref: MergeRequestRef, draft: bool) -> None:
+        """Keep what a merge request is."""
+
+
 class Poller:
     """Looks at to-dos and projects; several workers may do so at once."""
 
@@ -68,6 +79,7 @@ class Poller:
         rules: Rules,
         projects: Projects,
         watermarks: Watermarks,
+        drafts: Drafts,
         store: Store,
         names: Iterable[str] = (),
     ) -> None:
@@ -75,7 +87,9 @@ class Poller:
         self._rules = rules
         self._projects = projects
         self._watermarks = watermarks
+        self._drafts = drafts
         self._store = store
+        self._looked_for_drafts: set[int] = set()
         self._names = tuple(names)  # ids or paths of projects to look at from the beginning
 
     async def run(self, seconds: float) -> None:
@@ -100,10 +114,14 @@ class Poller:
         for project_id, since in marks.items():
             await self._tried(str(project_id), self._look_at_project(project_id, since))
 
-    async def saw(self, project_id: int) -> None:
-        """Look at this project too from now on: something came of it."""
+    async def saw(self, project_id: int, at: datetime | None = None) -> None:
+        """Look at this project too from now on, or from when something came of it.
+
+        What came after that and could not be stored is found, however long the bot was down meanwhile.
+        """
         if project_id not in await self._watermarks.load():
-            await self._watermarks.move(project_id, datetime.now(UTC))
+            now = datetime.now(UTC)
+            await self._watermarks.move(project_id, max(min(at or now, now), now - _CATCH_UP))
 
     async def _tried(self, what: str, looking: Awaitable[None]) -> None:
         try:
@@ -141,9 +159,12 @@ class Poller:
         return []
 
     async def _look_at_project(self, project_id: int, since: datetime) -> None:
-        new = 0
+        new, drafts = 0, await self._drafts_of(project_id)
         async for mr in self._gitlab.open_merge_requests(project_id, since - _REPEATED):
-            await self._unless_refused(mr.ref, self._found_in(mr, since))
+            was_draft = mr.iid in drafts
+            await self._unless_refused(mr.ref, self._found_in(mr, since, was_draft))
+            if mr.draft != was_draft:
+                await self._drafts.keep(mr.ref, mr.draft)
             if mr.updated_at is None or mr.updated_at <= since:
                 continue  # looked at once more
             await self._watermarks.move(project_id, mr.updated_at)
@@ -152,8 +173,22 @@ class Poller:
                 _log.info("poll.more", project=project_id, done=new)
                 return
 
-    async def _found_in(self, mr: MergeRequest, since: datetime) -> list[Found]:
-        """Return what was written in a merge request since, and new code where the project wants reviews."""
+    async def _drafts_of(self, project_id: int) -> set[int]:
+        """Return the drafts of a project; those untouched since the bot came are looked for once."""
+        drafts = await self._drafts.load(project_id)
+        if project_id not in self._looked_for_drafts:
+            async for mr in self._gitlab.open_merge_requests(project_id):
+                if mr.draft and mr.iid not in drafts:
+                    await self._drafts.keep(mr.ref, True)
+                    drafts.add(mr.iid)
+            self._looked_for_drafts.add(project_id)
+        return drafts
+
+    async def _found_in(self, mr: MergeRequest, since: datetime, was_draft: bool) -> list[Found]:
+        """Return what was written in a merge request since, and new code where the project wants reviews.
+
+        A draft that is none any more is told of until it is forgotten, which is after it was stored.
+        """
         found = []
         async for note in self._gitlab.notes(mr.ref):
             if note.updated_at is not None and note.updated_at < since - _NOTE_REPEATED:
@@ -163,6 +198,7 @@ class Poller:
             versions = await self._gitlab.versions(mr.ref)
             event = code_event(mr, versions, since - _REPEATED)
             found += [Found(event, versions[0].created_at)] if event else []
+            found += [Found(ready_event(mr), mr.updated_at)] if was_draft and not mr.draft else []
         return found[::-1]
 
     async def _reviews_itself(self, mr: MergeRequest) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bot.errors import GitLabRefused, NotFound
-from bot.gitlab import GitLab
+from bot.gitlab import GitLab, MergeRequest
 from engine.config import CONFIG_NAME, ProjectConfig, parse_config
 from engine.errors import ConfigError
 
@@ -17,6 +17,14 @@ class Projects(Protocol):
 
     async def config(self, project_id: int, branch: str) -> ProjectConfig:
         """Return the settings on a branch; raises ConfigError naming key and line."""
+
+
+async def settings_for(mr: MergeRequest, projects: Projects) -> ProjectConfig:
+    """Return what a project has set, or the defaults where its file is broken: a review reports that."""
+    try:
+        return await projects.config(mr.project_id, mr.target_branch)
+    except ConfigError:
+        return ProjectConfig()
 
 
 class GitLabProjects:

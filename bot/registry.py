@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from bot.commands import Command, Grammar
@@ -16,6 +17,15 @@ from bot.texts import TEXTS, Texts
 from engine.config import ProjectConfig
 from engine.wire import Language
 
+Device = Callable[[], AbstractAsyncContextManager[bool]]
+"""Gives the right to use the device that models run on, while inside: False where one is trained on it."""
+
+
+@asynccontextmanager
+async def own_device() -> AsyncIterator[bool]:
+    """Use a device that nobody trains on."""
+    yield True
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -27,6 +37,7 @@ class Ports:
     projects: Projects
     me: User
     learning: Learning | None = None  # None: not set up
+    device: Device = own_device
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,9 @@ from bot.jobs import Asked, ReviewJob
 from bot.markers import Marker, MarkerKind, marked, marker_of
 from bot.masking import mask
 from bot.progress import show
-from bot.projects import Projects
+from bot.projects import Projects, settings_for
 from bot.run_texts import RUN_TEXTS
 from bot.work import Failure, FailureKind
-from engine.config import ProjectConfig
-from engine.errors import ConfigError
 from engine.formats.summaries import verdict_sentence
 from engine.sanitize import prose
 from engine.wire import Language, Review
@@ -46,7 +44,7 @@ class Answers:
         await self._react(job, DONE)
         if self._commit_status:
             mr = await self._gitlab.merge_request(job.ref)
-            fail_on = (await self._config(mr)).fail_on
+            fail_on = (await settings_for(mr, self._projects)).fail_on
             failed = fail_on is not None and any(found.severity >= fail_on for found in review.findings)
             state = StatusState.FAILED if failed else StatusState.SUCCESS
             await self._set_status(mr, head_sha, state, verdict_sentence(review))
@@ -54,6 +52,8 @@ class Answers:
     async def closed(self, job: ReviewJob) -> None:
         """Say that a merge request that is not open is not reviewed."""
         mr = await self._gitlab.merge_request(job.ref)
+        with suppress(GitLabRefused):
+            await show(self._gitlab, job.ref, "")  # that it waits, it may have been said
         await self._refuse(job, RUN_TEXTS[await self._language(job, mr)].closed)
 
     async def failed(self, job: ReviewJob, failure: Failure) -> None:
@@ -117,13 +117,7 @@ class Answers:
             await self._gitlab.set_status(mr.source_project_id, sha, status)
 
     async def _language(self, job: ReviewJob, mr: MergeRequest) -> Language:
-        return job.language or (await self._config(mr)).language
-
-    async def _config(self, mr: MergeRequest) -> ProjectConfig:
-        try:
-            return await self._projects.config(mr.project_id, mr.target_branch)
-        except ConfigError:
-            return ProjectConfig()
+        return job.language or (await settings_for(mr, self._projects)).language
 
 
 def failure_text(failure: Failure, language: Language, *, of_command: bool = False) -> str:

@@ -10,6 +10,7 @@ from bot.gitlab import MergeRequestRef
 from bot.jobs import ReviewJob
 from bot.orders import OpenWork, Orders
 from bot.work import Order
+from bot.workers import Lease
 
 REVIEW = "review"
 """The kind of work that reviews."""
@@ -45,6 +46,11 @@ class ReviewQueue:
         # Read again: a job that was submitted before stays as it was, and may have been done.
         stored = [work for work in orders.open(REVIEW, work_id) if work.id == work_id]
         orders.cancel([work.id for work in older for mine in stored if _answers_for(mine, work)])
+
+
+def mr_lease(ref: MergeRequestRef) -> Lease:
+    """Return the lease on a merge request's summary: one review, or word of one that waits, at a time."""
+    return Lease(f"mr:{ref}")
 
 
 def work_id_of(job: ReviewJob) -> str:

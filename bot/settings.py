@@ -99,6 +99,9 @@ class BotSettings(BaseSettings):
         default_factory=dict,
         description='JSON object: project to the merge request told, such as {"group/app": 12}; 0: none.',
     )
+    status_token: SecretStr | None = Field(
+        default=None, description="Opens /status to others; without it, to this machine alone."
+    )
     commit_status: bool = Field(default=False, description="Also report a review as a commit status.")
 
 

@@ -14,6 +14,7 @@ from bot.events import (
     MERGE_REQUEST,
     Changes,
     Commit,
+    FlagChange,
     MergeRequestAttributes,
     MergeRequestEvent,
     MergeRequestPart,
@@ -48,8 +49,7 @@ def note_event(mr: MergeRequest, note: Note) -> NoteEvent:
 def code_event(mr: MergeRequest, versions: Sequence[Version], since: datetime) -> MergeRequestEvent | None:
     """Return the event of new code since a moment: the first version is the merge request's opening.
 
-    `versions` are the newest first. That a draft became ready leaves no trace of its time, so nothing is
-    said about it.
+    `versions` are the newest first.
     """
     if not versions or versions[0].created_at is None or versions[0].created_at < since:
         return None
@@ -60,6 +60,12 @@ def code_event(mr: MergeRequest, versions: Sequence[Version], since: datetime) -
         action="open" if opened else "update",
         oldrev="" if opened else versions[1].refs.head_sha,
     )
+
+
+def ready_event(mr: MergeRequest) -> MergeRequestEvent:
+    """Return the event of a draft that is none any more. GitLab keeps no time of it: it has to be seen."""
+    changes = Changes(draft=FlagChange(previous=True, current=False))
+    return _mr_event(mr, actor=mr.author_id, action="update", oldrev="", changes=changes)
 
 
 def request_event(mr: MergeRequest, actor: int, me: Identity) -> MergeRequestEvent:

@@ -1,4 +1,7 @@
-"""Our own tables beside those of DBOS. `Database.create` makes them; they only ever get further columns."""
+"""Our own tables as they are now, beside those of DBOS. How they came to be is `bot.migrations`.
+
+A change here is a revision there; a test holds the two together.
+"""
 
 from __future__ import annotations
 
@@ -36,4 +39,12 @@ WATERMARKS = sa.Table(
     METADATA,
     sa.Column("project_id", sa.BigInteger, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, by GitLab's clock
+)
+
+DRAFTS = sa.Table(
+    "tenken_drafts",
+    METADATA,
+    sa.Column("project_id", sa.BigInteger, primary_key=True),
+    sa.Column("iid", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),  # when it was seen so last, seconds since 1970
 )

@@ -117,6 +117,21 @@ class FakeWatermarks:
         self.marks[project_id] = max(to, self.marks.get(project_id, to))
 
 
+class FakeDrafts:
+    """Keeps drafts in memory."""
+
+    def __init__(self) -> None:
+        self.known: set[MergeRequestRef] = set()
+
+    async def load(self, project_id: int) -> set[int]:
+        """Return a project's."""
+        return {ref.iid for ref in self.known if ref.project_id == project_id}
+
+    async def keep(self, ref: MergeRequestRef, draft: bool) -> None:
+        """Keep one, or forget it."""
+        (self.known.add if draft else self.known.discard)(ref)
+
+
 class FakeDeliveries:
     """Keeps deliveries in memory, the same body once; a broken one keeps none."""
 

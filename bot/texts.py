@@ -59,6 +59,7 @@ class Texts:
     describe_title: str
     describe_note: str
     answer_cut: str
+    training_now: str
     answered_by: str  # {model}
     with_adapter: str  # {adapter}
     seen_part: str  # {seen} {all}
@@ -123,6 +124,7 @@ _ENGLISH = Texts(
     describe_title="Proposed title and summary",
     describe_note="Nothing was changed: take over what you like.",
     answer_cut="The answer was cut off.",
+    training_now="The model is being trained, so it answers no questions at the moment. Please ask later.",
     answered_by="Answered by {model}; check what it says.",
     with_adapter="adapter {adapter}",
     seen_part="The model read {seen} of {all} changed files; the others did not fit.",
@@ -183,6 +185,7 @@ _JAPANESE = Texts(
     describe_title="タイトルと要約の案",
     describe_note="マージリクエストは変更していません。必要な部分をお使いください。",
     answer_cut="回答は途中で切れています。",
+    training_now="現在モデルを学習中のため、質問に答えられません。しばらくしてからもう一度お試しください。",
     answered_by="{model} による回答です。内容を確認してください。",
     with_adapter="アダプター {adapter}",
     seen_part="変更された {all} ファイルのうち、モデルが読んだのは {seen} ファイルだけです（容量の上限）。",

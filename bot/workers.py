@@ -7,7 +7,7 @@ Should it wake up, it learns so before it writes anything: see `Workers.alive` a
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,12 @@ class Workers:
             limit = self._database.now(connection) - self._silent_seconds
             rows = connection.execute(sa.select(WORKERS.c.name).where(WORKERS.c.seen < limit))
             return tuple(name for name in rows.scalars() if name != self.name)
+
+    def heard_of(self) -> dict[str, float]:
+        """Return all workers, with the seconds since each was heard of."""
+        with self._database.reading() as connection:
+            now = self._database.now(connection)
+            return {row.name: now - row.seen for row in connection.execute(sa.select(WORKERS))}
 
     def bury(self, name: str) -> bool:
         """Forget a dead worker and free what it held; False where it has woken up, or was buried."""
@@ -140,6 +146,18 @@ class Leases:
         with self._database.reading() as connection:
             mine = sa.select(LEASES.c.worker).where(*self._row(lease, holder))
             return connection.execute(mine).scalar_one_or_none() == self._worker
+
+    def holders(self, names: Iterable[str]) -> set[str]:
+        """Return who holds, or waits for, leases of these names."""
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(LEASES.c.holder).where(LEASES.c.name.in_(set(names))))
+            return set(rows.scalars())
+
+    def is_wanted_alone(self, name: str) -> bool:
+        """Whether somebody has a lease alone, or waits for that: nobody new comes to share it."""
+        with self._database.reading() as connection:
+            alone = sa.select(LEASES.c.holder).where(LEASES.c.name == name, LEASES.c.shared.is_(False))
+            return connection.execute(alone).first() is not None
 
     def release(self, lease: Lease, holder: str) -> None:
         """Give a lease, or the wait for it, up."""

@@ -4,7 +4,8 @@ Projects take turns, and so do the reviews of one project. Whoever's turn it is,
 credit, in tokens; then it goes to the end of the line with `turn` tokens more. Two things may be served
 before their turn, on a debt of at most one turn: work that fills up a batch, and writing, because the prompt
 it goes on from is still in the runner's cache. Two projects that always have work waiting are therefore never
-further apart than three turns and one piece of work.
+further apart than three turns and one piece of work. A review that waits alone fills its batches, and owes no
+more than a turn for it.
 
 Interactive reviews go before those in the background, which still get one batch in `interactive_run` + 1.
 """
@@ -135,18 +136,19 @@ class Scheduler(Generic[T]):
         if lane is None:
             return None
         first = lane.next_writer() or lane.next()
-        works = [lane.take(first)]
+        alone = lane.waits_alone(first)
+        works = [lane.take(first, alone)]
         kind, labels = works[0].kind, works[0].labels
         adapters = {first.ticket.adapter}
         count, tokens = getattr(self._limits, kind), self._limits.tokens - works[0].cost
         for opened in lane.mates_of(first):
             if opened.ticket.adapter not in adapters and len(adapters) == self._limits.adapters:
                 continue
-            while len(works) < count and opened.queue and lane.may_borrow(opened):
+            while len(works) < count and opened.queue and (alone or lane.may_borrow(opened)):
                 work = opened.queue[0]
                 if (work.kind, work.labels) != (kind, labels) or work.cost > tokens:
                     break
-                works.append(lane.take(opened))
+                works.append(lane.take(opened, alone))
                 tokens -= work.cost
                 adapters.add(opened.ticket.adapter)
         return Batch(first.ticket.adapter, kind, tuple(works))
@@ -202,8 +204,9 @@ class _Turns:
     def may_borrow(self, name: str) -> bool:
         return self._credit[name] > -self._turn
 
-    def charge(self, name: str, cost: int) -> None:
-        self._credit[name] -= cost
+    def charge(self, name: str, cost: int, forgiving: bool) -> None:
+        left = self._credit[name] - cost
+        self._credit[name] = max(left, -self._turn) if forgiving else left
 
 
 class _Lane(Generic[T]):
@@ -258,11 +261,15 @@ class _Lane(Generic[T]):
             ticket.id
         )
 
-    def take(self, opened: _Open[T]) -> Work[T]:
+    def waits_alone(self, first: _Open[T]) -> bool:
+        """Whether no other review has work here."""
+        return not any(opened.queue for opened in self._open.values() if opened is not first)
+
+    def take(self, opened: _Open[T], alone: bool) -> Work[T]:
         """Remove the review's first work, at its and its project's cost."""
-        work = opened.queue.popleft()
-        self._projects.charge(opened.ticket.project, work.cost)
-        self._reviews[opened.ticket.project].charge(opened.ticket.id, work.cost)
+        work, ticket = opened.queue.popleft(), opened.ticket
+        self._projects.charge(ticket.project, work.cost, forgiving=alone)
+        self._reviews[ticket.project].charge(ticket.id, work.cost, forgiving=alone)
         return work
 
     def _in_turn(self) -> Iterator[_Open[T]]:

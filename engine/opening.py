@@ -25,7 +25,7 @@ from engine.store.opening import data_directory
 NO_ADAPTER = "none"
 _LIGHT_RUNNERS = 64
 _GPU_ROWS = 64
-_GPU_TURN = 32_768  # tokens: about a second of one GPU, as 4,096 are some seconds of a CPU
+_GPU_TOKENS = 32_768  # of a batch
 
 OpenRunner = Callable[[EngineSettings, Adapter | None], Runner]
 """Loads the base model and the adapter, if there is one."""
@@ -70,11 +70,11 @@ def batch_limits(settings: EngineSettings) -> Limits:
     if settings.runner is RunnerKind.TORCH:
         # The default adapter keeps its place, whether a batch needs it or not.
         adapters = max(1, settings.resident_adapters - 1)
-        return Limits(score=_GPU_ROWS, write=_GPU_ROWS, tokens=_GPU_TURN, turn=_GPU_TURN, adapters=adapters)
+        return Limits(score=_GPU_ROWS, write=_GPU_ROWS, tokens=_GPU_TOKENS, adapters=adapters)
     if settings.runner is RunnerKind.OPENAI:
         servers = max(1, len(settings.openai_urls))
-        calls, turn = settings.openai_requests * servers, _GPU_TURN * servers
-        return Limits(score=calls, write=calls, tokens=2 * turn, turn=turn)
+        calls = settings.openai_requests * servers
+        return Limits(score=calls, write=calls, tokens=2 * _GPU_TOKENS * servers)
     return Limits()
 
 
@@ -90,10 +90,13 @@ def open_runner(settings: EngineSettings, adapter: Adapter | None) -> Runner:
     if settings.runner is RunnerKind.OPENAI:
         options = openai_options(settings)
         require_base(options.model, adapter)
-        version = adapter.version if adapter else ""
         return OpenAIRunner(
             replace(
-                options, score_adapter=tasks.get("score"), write_adapter=tasks.get("write"), adapter=version
+                options,
+                score_adapter=tasks.get("score"),
+                write_adapter=tasks.get("write"),
+                adapter=adapter.version if adapter else "",
+                probe=adapter.manifest.probe if adapter else None,
             )
         )
     if settings.runner is RunnerKind.TORCH:

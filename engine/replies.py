@@ -22,6 +22,7 @@ MAX_TOKENS = MESSAGE_LENGTH + SUGGESTION_LENGTH + 40
 NOTHING = "null"
 """The canonical reply when there is nothing to say."""
 
+_GUIDANCE = {"whitespace_flexible": False}
 _READABLE = 20 * (MESSAGE_LENGTH + SUGGESTION_LENGTH)
 _CUT_OFF = re.compile(r'\s*\{\s*"severity"\s*:\s*"(\w+)"\s*,\s*"message"\s*:\s*("(?:[^"\\]|\\.)*")')
 
@@ -53,18 +54,26 @@ class Malformed:
 
 def reply_schema() -> dict[str, object]:
     """Return the JSON schema of a reply, in the dialect of llguidance; key order is part of it."""
+    return {"anyOf": [{"type": "null"}, _remark()], "x-guidance": _GUIDANCE}
+
+
+def remark_schema() -> dict[str, object]:
+    """Return the schema of a reply that says something: to compare what is said, not whether."""
+    return {**_remark(), "x-guidance": _GUIDANCE}
+
+
+def _remark() -> dict[str, object]:
     properties = {
         "severity": {"enum": [severity.value for severity in Severity]},
         "message": {"type": "string", "minLength": 1, "maxLength": MESSAGE_LENGTH},
         "suggestion": {"type": "string", "minLength": 1, "maxLength": SUGGESTION_LENGTH},
     }
-    remark = {
+    return {
         "type": "object",
         "properties": properties,
         "required": ["severity", "message"],
         "additionalProperties": False,
     }
-    return {"anyOf": [{"type": "null"}, remark], "x-guidance": {"whitespace_flexible": False}}
 
 
 def canonical_reply(reply: ParsedReply | None) -> str:

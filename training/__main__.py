@@ -12,9 +12,21 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import convert, evaluate, extra, gate, history, inspect, pack, retrain, sft
+from training.cli import (
+    benchmark,
+    convert,
+    evaluate,
+    extra,
+    gate,
+    history,
+    inspect,
+    pack,
+    retrain,
+    sft,
+    shuffle,
+)
 
-SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, gate, pack, retrain)
+SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, shuffle, benchmark, gate, pack, retrain)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

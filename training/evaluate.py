@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.adapters import CONFIG, MANIFEST, WEIGHTS, load_adapter, starter_adapter
 from engine.errors import AdapterError, DataError, MissingExtra
@@ -22,18 +23,26 @@ from engine.wire import Language
 from training.baselines import linear, majority
 from training.bootstrap import Estimate
 from training.calibration import fit_calibration
+from training.canaries import canary_measures
+from training.controls import Retriever
+from training.given import given_measures, given_places, retrieved, write_given
+from training.judge import Judged, judge_messages
 from training.likelihood import ItemComments, comment_measures, read_comments
-from training.measures import Measures, Spoken, differences, estimates, measure, speak
+from training.linters import LinterSettings, Style, measure_style
+from training.measures import ALL, Measures, Spoken, differences, estimates, measure, speak
 from training.progress import Progress
 from training.records import ReviewItem, read_review_items
-from training.said import Texts, measure_texts
+from training.said import Pair, Texts, measure_texts, pairs
 from training.score_cache import ScoreCache
 from training.scored import ScoredItem
 from training.scoring import NewProgress, Speed, Written, score_items, unwritten, write_remarks
 
+if TYPE_CHECKING:
+    from training.extra.model_server import ModelServer
+
 log = logging.getLogger(__name__)
 
-BASE = "base"
+BASE, RETRIEVAL = "base", "retrieval"
 Opener = Callable[[Path | None], Runner]
 """Opens the runner with the adapter of a directory, or with none."""
 
@@ -58,7 +67,12 @@ class Plan:
     write: bool = True
     likelihood: bool = True  # of the items' comments, where the runner can tell
     language: Language = Language.EN
-    train: Sequence[ReviewItem] = ()  # for the baselines; none: no baselines
+    train: Sequence[ReviewItem] = ()  # for the baselines and the retriever; none: without them
+    given: int = 0  # comments of the items that every system writes about, at most
+    canaries: bool = False  # measure what was forgotten
+    linters: LinterSettings = LinterSettings()  # noqa: RUF009 - frozen
+    checkout: Path | None = None  # the project's files, for the linters
+    judge: ModelServer | None = None
     fresh: bool = False
     samples: int = 1000
     seed: int = 0
@@ -88,6 +102,8 @@ class Evaluation:
     systems: tuple[System, ...]
     written: Written
     texts: Texts | None = None  # how that is written; None where nothing was, or nothing could compare it
+    style: Style | None = None  # None where no linter is set
+    judged: Judged | None = None
 
     def differences(self) -> dict[str, dict[str, Estimate]]:
         """Return by how much the first system's measures on all items are above each other's."""
@@ -137,11 +153,15 @@ def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progre
             cache = ScoreCache(plan.out / _scores_file(number), _scorer(runner, subject), fresh=plan.fresh)
             items, speed = score_items(runner, plan.items, cache, new_progress)
             system = _system(plan, subject.name, items, subject.calibration, speed)
-            systems.append(_with_comments(plan, runner, system, new_progress))
+            system = _with_comments(plan, runner, system, new_progress)
+            systems.append(_with_more(plan, runner, system, _scorer(runner, subject), number, new_progress))
             if number == 0:
                 written = _say(plan, runner, systems[0].spoken, new_progress)
     systems += [_system(plan, name, items, None) for name, items in _baselines(plan)]
-    return Evaluation(tuple(systems), written, _texts(plan, written))
+    systems += _retrieval(plan)
+    return Evaluation(
+        tuple(systems), written, _texts(plan, written), _style(plan, written), _judged(plan, written)
+    )
 
 
 def _system(
@@ -164,6 +184,28 @@ def _with_comments(plan: Plan, runner: Runner, system: System, new_progress: New
     more = comment_measures(system.spoken.items, comments, plan.samples, plan.seed)
     measures = {group: values | more[group] for group, values in system.measures.items()}
     return replace(system, measures=measures, comments=comments, reading=speed)
+
+
+def _with_more(
+    plan: Plan, runner: Runner, system: System, scorer: str, number: int, new_progress: NewProgress
+) -> System:
+    """Return the system with what it says about given comments, and what it has forgotten."""
+    if plan.given:
+        places = given_places(plan.items, plan.given)
+        found, _ = write_given(runner, plan.items, places, plan.language, new_progress)
+        system = _with_given(plan, system, found)
+    if plan.canaries:
+        cache = ScoreCache(plan.out / f"canaries-{number}.jsonl", scorer, fresh=plan.fresh)
+        more = canary_measures(runner, cache, plan.samples, plan.seed, new_progress)
+        system = replace(system, measures={**system.measures, ALL: system.measures[ALL] | more})
+    return system
+
+
+def _with_given(plan: Plan, system: System, found: Sequence[Pair]) -> System:
+    more = given_measures(system.spoken.items, found, plan.samples, plan.seed)
+    return replace(
+        system, measures={group: values | more[group] for group, values in system.measures.items()}
+    )
 
 
 def _say(plan: Plan, runner: Runner, spoken: Spoken, new_progress: NewProgress) -> Written:
@@ -192,8 +234,32 @@ def _baselines(plan: Plan) -> list[tuple[str, list[ScoredItem]]]:
     ]
 
 
+def _retrieval(plan: Plan) -> list[System]:
+    """The nearest earlier comment: what an adapter has to beat to have learned more than to look up."""
+    if not any(item.findings for item in plan.train):
+        return []
+    retriever = Retriever(plan.train)
+    system = _system(plan, RETRIEVAL, retriever.score(plan.items), None)
+    places = given_places(plan.items, plan.given)
+    found = retrieved(retriever.comment, plan.items, places, plan.language)
+    return [_with_given(plan, system, found) if plan.given else system]
+
+
+def _style(plan: Plan, written: Written) -> Style | None:
+    if not plan.linters.linters:
+        return None
+    return measure_style(plan.items, written, plan.linters, plan.checkout, plan.samples, plan.seed)
+
+
+def _judged(plan: Plan, written: Written) -> Judged | None:
+    if plan.judge is None:
+        return None
+    found = pairs(plan.items, written, plan.language)
+    return judge_messages(plan.judge, plan.items, found, plan.samples, plan.seed)
+
+
 def _scores_file(number: int) -> str:
-    return "scores.jsonl" if number == 0 else "scores-base.jsonl"
+    return ("scores.jsonl", "scores-base.jsonl")[number] if number < 2 else f"scores-{number}.jsonl"
 
 
 def _scorer(runner: Runner, subject: Subject) -> str:

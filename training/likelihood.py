@@ -55,7 +55,7 @@ def read_comments(
         for place, item in enumerate(items)
         for finding, request in comment_requests(item, language)
     ]
-    answers, speed = _read(runner, [request for *_, request in asked], new_progress)
+    answers, speed = read_texts(runner, [request for *_, request in asked], "reading comments", new_progress)
     found: list[list[CommentLikelihood]] = [[] for _ in items]
     for (place, finding, _), logarithms in zip(asked, answers, strict=True):
         found[place].append(
@@ -90,17 +90,11 @@ def comment_measures(
     }
 
 
-def _reply(finding: ReviewFinding, message: str) -> tuple[str, tuple[int, int]]:
-    """Return the reply, and where the message stands in it."""
-    text = canonical_reply(ParsedReply(finding.severity, message))
-    key = '"message":"'
-    return text, (text.index(key) + len(key), len(text) - len('"}'))
-
-
-def _read(
-    runner: LikelihoodRunner, requests: Sequence[LikelihoodRequest], new_progress: NewProgress
+def read_texts(
+    runner: LikelihoodRunner, requests: Sequence[LikelihoodRequest], what: str, new_progress: NewProgress
 ) -> tuple[list[tuple[float, ...]], Speed]:
-    progress, tokens = new_progress("reading comments", len(requests)), 0
+    """Return the logarithms of each request's tokens, in order; raises RunnerError if some are missing."""
+    progress, tokens = new_progress(what, len(requests)), 0
     answers: dict[int, tuple[float, ...]] = {}
     for index, likelihood in runner.likelihoods(requests, Cancellation(), progress.tokens):
         answers[index] = likelihood.log_probabilities
@@ -108,5 +102,13 @@ def _read(
         progress.step()
     progress.close()
     if len(answers) < len(requests):
-        raise RunnerError(f"only {len(answers)} of {len(requests)} comments were read")
+        noun = what.rpartition(" ")[2]
+        raise RunnerError(f"only {len(answers)} of {len(requests)} {noun} were read")
     return [answers[index] for index in range(len(requests))], Speed(len(requests), tokens, progress.seconds)
+
+
+def _reply(finding: ReviewFinding, message: str) -> tuple[str, tuple[int, int]]:
+    """Return the reply, and where the message stands in it."""
+    text = canonical_reply(ParsedReply(finding.severity, message))
+    key = '"message":"'
+    return text, (text.index(key) + len(key), len(text) - len('"}'))

@@ -11,6 +11,8 @@ from engine.probes import Probe
 from engine.scores import Calibration
 from training.bootstrap import Estimate
 from training.evaluate import Evaluation, System
+from training.judge import Judged
+from training.linters import Style
 from training.measures import ALL, source_sizes
 from training.plots import Plot
 from training.said import Texts
@@ -39,6 +41,11 @@ MEASURES = {
     "item_ece": "item ECE",
     "line_brier": "line Brier score",
     "comment_nll": "NLL a token of the data's comments, nats",
+    "given_chrf": "chrF of a message about each comment's line",
+    "given_rouge_l": "ROUGE-L of a message about each comment's line",
+    "canary_item_auc": "canaries: item AUC",
+    "canary_top1": "canaries: right line first",
+    "canary_text_nll": "canaries: NLL a token of plain texts, nats",
 }
 """Measure -> what it is called in the report, in the report's order."""
 
@@ -60,6 +67,8 @@ def write_metrics(path: Path, evaluation: Evaluation, about: Mapping[str, object
             for name, values in evaluation.differences().items()
         },
         "writing": _writing(evaluation.written, evaluation.texts),
+        "style": None if evaluation.style is None else asdict(evaluation.style),
+        "judged": None if evaluation.judged is None else asdict(evaluation.judged),
     }
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -106,12 +115,21 @@ def report_text(evaluation: Evaluation, about: Mapping[str, object], plots: Sequ
         "## By source",
         *(f"### {system.name}\n\n{_source_table(system)}" for system in evaluation.systems),
         *_texts_part(evaluation.texts),
+        *_style_part(evaluation.style),
+        *_judge_part(evaluation.judged),
         "## Running",
         _running_table(evaluation),
         "## Plots",
         "\n\n".join(f"![{plot.title}]({plot.file})" for plot in plots) or note,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def estimate_table(found: Mapping[str, Estimate], names: Mapping[str, str]) -> str:
+    """Return measures with their intervals as a table, those without a name by their key."""
+    return _table(
+        ["measure", "value"], [[names.get(name, name), _shown(value)] for name, value in found.items()]
+    )
 
 
 def _system(system: System) -> dict[str, object]:
@@ -202,6 +220,31 @@ def _texts_part(texts: Texts | None) -> list[str]:
         ["messages that go in circles", f"{texts.variety.looping_share:.3f}"],
     ]
     return ["## Messages", compared, _table(["measure", "value"], rows)]
+
+
+def _style_part(style: Style | None) -> list[str]:
+    if style is None:
+        return []
+    said = f"{style.checked} suggestions were given to the project's linter, before and after."
+    left = ", ".join(f"{count} {reason}" for reason, count in sorted(style.unchecked.items()))
+    rows = [["bring no new complaint", _shown(style.compliant)]]
+    return [
+        "## Style",
+        said + (f" Not checked: {left}." if left else ""),
+        _table(["suggestions that", "share"], rows),
+    ]
+
+
+def _judge_part(judged: Judged | None) -> list[str]:
+    if judged is None:
+        return []
+    rows = [
+        ["messages written", _shown(judged.said)],
+        ["the data's comments on the same lines", _shown(judged.wanted)],
+        ["difference", _shown(judged.difference, "+")],
+    ]
+    said = f"A local model rated {judged.rated} pairs blindly, from 1 to 5; {judged.unrated} it did not rate."
+    return ["## Judge", said, _table(["rating of", "mean"], rows)]
 
 
 def _running_table(evaluation: Evaluation) -> str:

@@ -37,6 +37,7 @@ class Pair:
     item: int
     said: str
     wanted: str
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,12 @@ def pairs(items: Sequence[ReviewItem], written: Written, language: Language) -> 
     for place, (item, remarks) in enumerate(zip(items, written.remarks, strict=True)):
         by_line = findings_by_line(item)
         found += [
-            Pair(place, remark.message, reference(_meant(by_line[remark.line], remark.category), language))
+            Pair(
+                place,
+                remark.message,
+                reference(_meant(by_line[remark.line], remark.category), language),
+                remark.line,
+            )
             for remark in remarks
             if remark.message and remark.line in by_line
         ]

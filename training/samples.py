@@ -60,7 +60,9 @@ def write_samples(path: Path, evaluation: Evaluation, plan: Plan) -> None:
         language=plan.language,
         with_finding=sum(bool(item.findings) for item in plan.items),
     )
-    arrays = {f"{_MEASURE}{name}": values for name, values in first.measures[ALL].items()}
+    # How many comments were written about is no part of what makes two evaluations alike.
+    kept = {name: values for name, values in first.measures[ALL].items() if not name.startswith("given_")}
+    arrays = {f"{_MEASURE}{name}": values for name, values in kept.items()}
     with path.open("wb") as file:
         np.savez(file, **{_ABOUT: np.array(about.model_dump_json())}, **arrays)  # type: ignore[arg-type]
 

@@ -66,7 +66,7 @@ def score_items(
     runner: Runner, items: Sequence[ReviewItem], cache: ScoreCache, new_progress: NewProgress = Progress
 ) -> tuple[list[ScoredItem], Speed]:
     """Return each item with the probabilities of its lines, from the cache where it knows them."""
-    requests = [_score_request(item) for item in items]
+    requests = [score_request(item) for item in items]
     missing = [request for request in requests if request.blocks and cache.get(request) is None]
     speed = _score(runner, missing, cache, new_progress)
     found = [_known(cache, request) for request in requests]
@@ -88,7 +88,7 @@ def write_remarks(
     remarks = _passing(spoken)
     where = [(number, remark) for number, found in enumerate(remarks) for remark in found]
     requests = [_write_request(spoken.items[number].item, remark, language) for number, remark in where]
-    replies, speed = _write(runner, requests, new_progress)
+    replies, speed = write_all(runner, requests, new_progress)
     kept: list[list[Remark]] = [[] for _ in remarks]
     counts: Counter[str] = Counter()
     for (number, remark), reply in zip(where, replies, strict=True):
@@ -99,7 +99,25 @@ def write_remarks(
     return Written(tuple(tuple(found) for found in kept), counts, speed)
 
 
-def _score_request(item: ReviewItem) -> ScoreRequest:
+def write_all(
+    runner: Runner, requests: Sequence[WriteRequest], new_progress: NewProgress
+) -> tuple[list[Reply], Speed]:
+    """Return the reply to each request, in their order; raises RunnerError if some are missing."""
+    progress = new_progress("writing", len(requests))
+    replies: dict[int, Reply] = {}
+    for index, reply in runner.write(requests, Cancellation()):
+        replies[index] = reply
+        progress.tokens(reply.tokens)
+        progress.step()
+    progress.close()
+    if len(replies) < len(requests):
+        raise RunnerError(f"only {len(replies)} of {len(requests)} messages were written")
+    speed = Speed(len(requests), sum(reply.tokens for reply in replies.values()), progress.seconds)
+    return [replies[index] for index in range(len(requests))], speed
+
+
+def score_request(item: ReviewItem) -> ScoreRequest:
+    """Return what is asked to score the lines of `item`."""
     chunk = item.to_chunk()
     return ScoreRequest(review_prompt(chunk), score_blocks(chunk))
 
@@ -138,22 +156,6 @@ def _write_request(item: ReviewItem, remark: Remark, language: Language) -> Writ
     line = next(line for line in chunk.commentable if line.new_number == remark.line)
     suffix = write_suffix(chunk, line, remark.category, language)
     return WriteRequest(review_prompt(chunk), suffix, reply_schema(), MAX_TOKENS)
-
-
-def _write(
-    runner: Runner, requests: Sequence[WriteRequest], new_progress: NewProgress
-) -> tuple[list[Reply], Speed]:
-    progress = new_progress("writing", len(requests))
-    replies: dict[int, Reply] = {}
-    for index, reply in runner.write(requests, Cancellation()):
-        replies[index] = reply
-        progress.tokens(reply.tokens)
-        progress.step()
-    progress.close()
-    if len(replies) < len(requests):
-        raise RunnerError(f"only {len(replies)} of {len(requests)} messages were written")
-    speed = Speed(len(requests), sum(reply.tokens for reply in replies.values()), progress.seconds)
-    return [replies[index] for index in range(len(requests))], speed
 
 
 def _kind(parsed: ParsedReply | Nothing | Malformed) -> str:

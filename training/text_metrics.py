@@ -93,13 +93,18 @@ def suggestion_is_valid(rows: Sequence[str], line: int, suggestion: str, languag
     and close what the row did, since a parser takes a broken piece for one error. None where no parser knows
     the language.
     """
-    parser = parser_for(language)
-    if parser is None:
+    if parser_for(language) is None:
         return None
     if open_brackets(suggestion) != open_brackets(rows[line]):
         return False
     changed = [*rows[:line], *suggestion.split("\n"), *rows[line + 1 :]]
-    return _errors(parser, changed) <= _errors(parser, rows)
+    return adds_no_error(rows, changed, language)
+
+
+def adds_no_error(rows: Sequence[str], changed: Sequence[str], language: str) -> bool | None:
+    """Tell whether `changed` is as well-formed as `rows`; None where no parser knows the language."""
+    parser = parser_for(language)
+    return None if parser is None else _errors(parser, changed) <= _errors(parser, rows)
 
 
 def _errors(parser: Any, rows: Sequence[str]) -> int:

@@ -71,7 +71,11 @@ async def _answer(text: str, position: Position | None, context: Context, findin
         finding=finding[:_LONGEST_FINDING],
         **shown,
     )
-    return show_answer(await context.ports.engine.ask(question), notes, context)
+    async with context.ports.device() as free:
+        if not free:
+            raise CommandRefused(context.texts.training_now)
+        answer = await context.ports.engine.ask(question)
+    return show_answer(answer, notes, context)
 
 
 def show_answer(answer: Answer, notes: tuple[str, ...], context: Context) -> str:

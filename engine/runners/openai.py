@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from engine.connecting import Address, Connect
 from engine.errors import RunnerError
+from engine.probes import Probe
 from engine.runners import Cancellation, Reply, ScoreRequest, Scores, WriteRequest
 from engine.runners.openai_adapters import ServedAdapter, publish, unload
 from engine.runners.openai_api import read_reply, read_scores, score_body, write_body
@@ -43,6 +44,7 @@ class OpenAIOptions:
     score_adapter: Path | None = None  # PEFT directories; may be the same
     write_adapter: Path | None = None
     adapter: str = ""  # name for the review
+    probe: Probe | None = None  # what the adapter did when it was made
     shared: Path = Path("served")  # directory for adapters, which the servers see, too
     seen_as: PurePosixPath | None = None  # what they call it; None: the same
     tokenizer: Path | None = None  # tokenizer.json of the model; None: the servers are asked
@@ -63,7 +65,9 @@ class OpenAIRunner:
         self.adapter = options.adapter
         self._options = options
         given = dict.fromkeys(path for path in (options.score_adapter, options.write_adapter) if path)
-        self._adapters = {path: publish(path, options.shared, options.seen_as) for path in given}
+        self._adapters = {
+            path: publish(path, options.shared, options.seen_as, options.probe) for path in given
+        }
         local = tokenizer_of(options.tokenizer) if options.tokenizer else None
         self._expected = Expected(options.model, options.context, tuple(self._adapters.values()), local)
         self._fleet = Fleet([_server(url, options) for url in options.urls], self._greet, options.limits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from engine.adapters import CONFIG, WEIGHTS
 from engine.cache import build_once
 from engine.errors import AdapterError
+from engine.probes import Probe
 from engine.runners.openai_api import read_models
 from engine.runners.openai_calls import Hangup
 from engine.runners.openai_server import OpenAIServer, Refused, Unusable
@@ -49,6 +50,7 @@ class ServedAdapter:
     source: Path
     name: str  # what the servers call it
     path: str  # where it is, as they see it
+    probe: Probe | None = field(default=None, compare=False, repr=False)  # what it did when it was made
 
 
 def check_servable(directory: Path) -> None:
@@ -65,7 +67,9 @@ def check_servable(directory: Path) -> None:
         raise AdapterError(f"{directory} has {fault}, which vLLM does not serve")
 
 
-def publish(directory: Path, shared: Path, seen_as: PurePosixPath | None = None) -> ServedAdapter:
+def publish(
+    directory: Path, shared: Path, seen_as: PurePosixPath | None = None, probe: Probe | None = None
+) -> ServedAdapter:
     """Put the PEFT directory into `shared`, once for each content; the servers see that as `seen_as`."""
     check_servable(directory)
     digest = hashlib.sha256()
@@ -73,7 +77,7 @@ def publish(directory: Path, shared: Path, seen_as: PurePosixPath | None = None)
         digest.update(hashlib.sha256(_read(directory / file)).digest())
     name = f"tenken-{digest.hexdigest()[:32]}"
     build_once(shared / name, lambda made: _copy(directory, made), error=AdapterError)
-    return ServedAdapter(directory, name, str((seen_as or PurePosixPath(shared.absolute())) / name))
+    return ServedAdapter(directory, name, str((seen_as or PurePosixPath(shared.absolute())) / name), probe)
 
 
 def load(server: OpenAIServer, adapter: ServedAdapter, hangup: Hangup) -> bool:

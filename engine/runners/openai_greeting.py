@@ -1,4 +1,4 @@
-"""What a server has to show before it gets work: its model, that schemas bind it, that the adapter acts.
+"""What a server has to show before it gets work: its model, that schemas bind it, what the adapter does.
 
 Each of these can be wrong without any error later on: a server that ignores a field answers 200 with text
 that is bound by nothing, and an adapter whose tensors match no module is loaded and does nothing.
@@ -7,12 +7,13 @@ that is bound by nothing, and an adapter whose tensors match no module is loaded
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from engine.diffs import Chunk, DiffLine, LineKind
 from engine.errors import AdapterError, ModelError, RunnerError
-from engine.prompts import review_prompt, score_blocks
+from engine.probes import PROBE, Rows, prove_effect
+from engine.prompts import LABELS, review_prompt, score_blocks
 from engine.runners.openai_adapters import ServedAdapter, load, unload
 from engine.runners.openai_api import (
     read_models,
@@ -26,7 +27,6 @@ from engine.runners.openai_server import OpenAIServer, Refused
 from engine.runners.openai_tokens import Tokenize, beginning, tokens_of
 from engine.sanitize import one_line
 
-_WORDS = (" fix", " bug", " test", " docs")
 _TEXTS = (" maintain", "if (a\t!= b) {  // 変更 😀 é\n\n}", "<bos><end_of_turn>\n<|im_end|>")
 _SCHEMA: dict[str, object] = {
     "type": "object",
@@ -111,15 +111,20 @@ def _check_grammar(server: OpenAIServer, model: str, hangup: Hangup) -> None:
 
 
 def _prove_effect(server: OpenAIServer, model: str, adapter: ServedAdapter, hangup: Hangup) -> None:
-    """Raise AdapterError where the adapter changes no more than asking twice does."""
-    words = list(dict.fromkeys(tokens_of(server, model, word, hangup)[0] for word in _WORDS))
-    start = beginning(server, model, hangup)
-    prefixes, prefix = [], start + tokens_of(server, model, review_prompt(_CHUNK), hangup)
-    for block in score_blocks(_CHUNK):
+    """Raise AdapterError where the adapter does not do what it did when it was made.
+
+    Whatever was recorded, it has to change more than asking twice does.
+    """
+    labels = _label_ids(server, model, adapter, hangup)
+    prefixes, prefix = [], beginning(server, model, hangup) + tokens_of(server, model, PROBE.prompt, hangup)
+    for block in PROBE.blocks:
         prefix += tokens_of(server, model, block, hangup)
         prefixes.append(prefix)
     base, again, adapted = (
-        _logs(server, name, prefixes, words, hangup) for name in (model, model, adapter.name)
+        read_scores(
+            server.post("/v1/completions", score_body(name, prefixes, labels), hangup), len(prefixes), labels
+        )
+        for name in (model, model, adapter.name)
     )
     noise, effect = _furthest(base, again), _furthest(base, adapted)
     if effect <= _LEAST_EFFECT + 2 * noise:
@@ -127,19 +132,25 @@ def _prove_effect(server: OpenAIServer, model: str, adapter: ServedAdapter, hang
             f"{adapter.source} has no effect on {model} at {server.url}: made for another base model? "
             f"(log-probabilities move by {effect:.4f}, without it by {noise:.4f})"
         )
+    if adapter.probe is not None:
+        prove_effect(f"{adapter.source} at {server.url}", base, adapted, adapter.probe)
 
 
-def _logs(
-    server: OpenAIServer, name: str, prefixes: Sequence[Sequence[int]], words: Sequence[int], hangup: Hangup
-) -> list[float]:
-    rows = read_scores(
-        server.post("/v1/completions", score_body(name, prefixes, words), hangup), len(prefixes), words
-    )
-    return [math.log(max(probability, 1e-30)) for row in rows for probability in row]
+def _label_ids(server: OpenAIServer, model: str, adapter: ServedAdapter, hangup: Hangup) -> list[int]:
+    """Return the first token of each label, which is all of it where there is something to compare with."""
+    ids = [tokens_of(server, model, label, hangup) for label in LABELS]
+    split = [label for label, tokens in zip(LABELS, ids, strict=True) if len(tokens) != 1]
+    if split and adapter.probe is not None:
+        raise AdapterError(
+            f"{adapter.source} is made for another base: {split} are not single tokens of {model}"
+        )
+    return list(dict.fromkeys(tokens[0] for tokens in ids))
 
 
-def _furthest(first: Sequence[float], second: Sequence[float]) -> float:
-    return max(abs(a - b) for a, b in zip(first, second, strict=True))
+def _furthest(first: Rows, second: Rows) -> float:
+    """Return the largest difference of two log-probabilities, in nats."""
+    pairs = zip(chain(*first), chain(*second), strict=True)
+    return max(abs(math.log(max(a, 1e-30)) - math.log(max(b, 1e-30))) for a, b in pairs)
 
 
 _CHUNK = Chunk(

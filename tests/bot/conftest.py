@@ -9,7 +9,6 @@ import pytest
 from empty_databases import empty_database
 
 from bot.database import Database, database_url
-from bot.tables import METADATA
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -17,6 +16,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     """An empty database with our tables."""
     with empty_database(str(request.param), tmp_path / "data" / "bot.db") as url:
         made = Database(database_url(url, tmp_path))
-        made.create(METADATA)
+        made.create()
         yield made
         made.close()

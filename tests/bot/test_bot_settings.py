@@ -9,7 +9,6 @@ import pytest
 from bot.app import gitlab_options, secrets_of
 from bot.database import Database, database_url
 from bot.settings import BotSettings, load_settings
-from bot.tables import METADATA
 from engine.errors import ConfigError, StoreError
 
 
@@ -84,5 +83,5 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     for url in (f"sqlite:///{tmp_path}/file/bot.db", "postgresql://me@127.0.0.1:9/tenken"):
         database = Database(database_url(url, tmp_path))
         with pytest.raises(StoreError, match=r"bot\.db|127\.0\.0\.1"):
-            database.create(METADATA)
+            database.create()
         database.close()

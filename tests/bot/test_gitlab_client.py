@@ -240,6 +240,42 @@ def test_open_merge_requests_since() -> None:
     run(test)
 
 
+def test_what_is_updated_meanwhile_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge request that goes to the end of the list pulls none of the next page past the reader."""
+
+    async def test(stage: Scene) -> None:
+        fake, project = stage.fake, stage.project
+        mrs = [stage.mr]
+        for number in range(4):
+            mrs.append(fake.add_merge_request(project, {"a.py": "x\n"}, branch=f"b{number}"))
+        found = []
+        async for mr in stage.gitlab.open_merge_requests(project.id):
+            found.append(mr.iid)
+            if len(found) <= 2:
+                mrs[mr.iid - 1].updated_at = fake.world.now()
+        assert set(found) == {1, 2, 3, 4, 5}
+        assert found[:5] == [1, 2, 3, 4, 5]
+
+    monkeypatch.setattr("bot.gitlab_rest.PAGE", 2)
+    run(test)
+
+
+def test_many_of_one_moment_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a page of merge requests that were updated at once."""
+
+    async def test(stage: Scene) -> None:
+        moment = stage.mr.updated_at
+        for number in range(4):
+            stage.fake.add_merge_request(
+                stage.project, {"a.py": "x\n"}, branch=f"b{number}"
+            ).updated_at = moment
+        found = [mr.iid async for mr in stage.gitlab.open_merge_requests(stage.project.id)]
+        assert sorted(found) == [1, 2, 3, 4, 5]
+
+    monkeypatch.setattr("bot.gitlab_rest.PAGE", 2)
+    run(test)
+
+
 @pytest.mark.parametrize("kind", [FaultKind.LIMITED_JSON, FaultKind.LIMITED_TEXT])
 @pytest.mark.parametrize(
     ("details", "least", "most"),

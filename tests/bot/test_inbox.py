@@ -89,6 +89,33 @@ def test_what_cannot_be_stored_is_not_accepted() -> None:
     asyncio.run(main())
 
 
+def test_one_that_cannot_be_stored_keeps_no_other_out() -> None:
+    """An error that nobody foresaw is the fault of one delivery: the others are stored without it."""
+
+    async def main() -> None:
+        shelf = Shelf()
+
+        def store(orders: Sequence[Order]) -> list[bool]:
+            if any("key:2-" in order.id for order in orders):
+                raise TypeError("no JSON")
+            return shelf.store(orders)
+
+        shelf.open.clear()
+        async with Inbox(store, orders_for) as inbox:
+            first = asyncio.create_task(inbox.accept(delivery(0)))
+            await asyncio.sleep(0.05)
+            rest = [asyncio.create_task(inbox.accept(delivery(number))) for number in (1, 2, 3)]
+            await asyncio.sleep(0)
+            shelf.open.set()
+            answers = await asyncio.gather(first, *rest, return_exceptions=True)
+            assert await inbox.accept(delivery(4)) is True
+        assert [answer is True for answer in answers] == [True, True, False, True]
+        assert isinstance(answers[2], StoreError)
+        assert "no JSON" not in str(answers[2])
+
+    asyncio.run(main())
+
+
 def test_a_caller_that_leaves_does_not_stop_the_others() -> None:
     """GitLab may close a connection at any time."""
 

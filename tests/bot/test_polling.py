@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from scenes import BEFORE
 import bot.polling
 from bot.database import Database
 from bot.dispatch import perform
+from bot.drafts import StoredDrafts
 from bot.errands import CommandErrand, Errand, ReviewErrand
 from bot.errors import GitLabRefused
 from bot.fake_gitlab import FaultKind
@@ -23,7 +24,7 @@ from bot.fake_gitlab.state import ToDo
 from bot.gitlab import Access, MergeRequestRef, Note
 from bot.jobs import Reason
 from bot.polling import Poller
-from bot.testing import FakeWatermarks
+from bot.testing import FakeDrafts, FakeWatermarks
 from bot.watermarks import StoredWatermarks
 
 AUTO = {".tenken.toml": 'auto_review = ["open", "push"]\n'}
@@ -38,6 +39,7 @@ class Watch:
     desk: Desk
     poller: Poller
     marks: FakeWatermarks
+    drafts: FakeDrafts
     found: list[Errand] = field(default_factory=list)  # of the last look
     known: set[str] = field(default_factory=set)
 
@@ -71,8 +73,9 @@ async def watch(
         async def store(errands: Sequence[Errand]) -> None:
             await found.store(errands)
 
-        poller = Poller(gitlab, stage.rules, stage.ports.projects, marks, store, names)
-        found = Watch(stage, poller, marks)
+        drafts = FakeDrafts()
+        poller = Poller(gitlab, stage.rules, stage.ports.projects, marks, drafts, store, names)
+        found = Watch(stage, poller, marks, drafts)
         yield found
 
 
@@ -375,6 +378,77 @@ def test_a_broken_round_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(Poller, "look", look)
     run(test)
+
+
+def test_a_draft_that_became_ready_is_seen() -> None:
+    """Even one that nobody has touched since the bot came; once, with the key that the webhook's has."""
+
+    async def test(stage: Watch) -> None:
+        scene = stage.desk.scene
+        scene.mr.draft = True
+        scene.mr.updated_at = long_ago = datetime.now(UTC) - timedelta(days=3)
+        scene.mr.versions[0] = replace(scene.mr.version, created_at=long_ago)
+        await stage.look()
+        assert stage.drafts.known == {scene.ref}
+        scene.mr.draft, scene.mr.updated_at = False, scene.fake.world.now()
+        changes = {"draft": {"previous": True, "current": False}}
+        scene.fake.webhooks.merge_request(scene.project, scene.mr, scene.author, "update", changes=changes)
+        delivered = {errand.key for errand in await stage.desk.errands()}
+        found = await stage.look()
+        assert [errand.reason for errand in found if isinstance(errand, ReviewErrand)] == [Reason.READY]
+        assert {errand.key for errand in found} == delivered
+        assert stage.drafts.known == set()
+        assert await stage.look() == []
+
+    run(test, files={".tenken.toml": 'auto_review = ["ready"]\n'}, hook=True)
+
+
+def test_a_draft_is_not_forgotten_before_its_review_is_kept() -> None:
+    """What could not be stored is told again."""
+
+    async def test(stage: Watch) -> None:
+        scene = stage.desk.scene
+        scene.mr.draft = True
+        await stage.look()
+        scene.mr.draft, scene.mr.updated_at = False, scene.fake.world.now()
+        scene.fake.fail(FaultKind.SERVER_ERROR, path="/versions", times=1000)
+        assert await stage.look() == []
+        scene.fake.options.faults.clear()
+        found = await stage.look()
+        assert Reason.READY in [errand.reason for errand in found if isinstance(errand, ReviewErrand)]
+
+    run(test, files={".tenken.toml": 'auto_review = ["ready"]\n'})
+
+
+def test_a_project_is_looked_at_from_its_first_errand_on() -> None:
+    """What came right after that one and was not stored is found, though the bot was down for long."""
+
+    async def test(stage: Watch) -> None:
+        project, now = stage.desk.scene.project.id, datetime.now(UTC)
+        await stage.poller.saw(project, now - timedelta(hours=5))
+        note = stage.desk.pen().note("/help")[1]
+        note.created_at = note.updated_at = now - timedelta(hours=4)
+        assert len(await stage.look()) == 1
+        await stage.poller.saw(7, now - timedelta(days=9))
+        await stage.poller.saw(8, now + timedelta(days=9))
+        assert stage.marks.marks[7] > now - timedelta(days=2)
+        assert stage.marks.marks[8] < now + timedelta(days=1)
+
+    run(test, names=())
+
+
+def test_drafts_are_kept(database: Database) -> None:
+    """Those of one project, until they are none any more."""
+
+    async def test() -> None:
+        drafts = StoredDrafts(database)
+        for project, iid, draft in ((1, 1, True), (1, 2, True), (2, 1, True), (1, 2, True), (1, 1, False)):
+            await drafts.keep(MergeRequestRef(project, iid), draft)
+        assert await StoredDrafts(database).load(1) == {2}
+        assert await drafts.load(2) == {1}
+        assert await drafts.load(3) == set()
+
+    asyncio.run(test())
 
 
 def test_watermarks_are_kept(database: Database) -> None:

@@ -19,10 +19,9 @@ from bot.fake_gitlab.state import StoredNote
 from bot.jobs import Asked, Reason, ReviewJob
 from bot.markers import MarkerKind, marker_of
 from bot.memory import Memories
-from bot.progress import progress_text
+from bot.progress import progress_text, show
 from bot.projects import GitLabProjects
 from bot.review_run import ReviewRuns, RunOptions, RunPorts
-from bot.tables import METADATA
 from bot.work import Failure, FailureKind, StepFailed
 from engine.review import Progress
 from engine.wire import Language
@@ -81,7 +80,7 @@ async def bench(
     **options: Any,
 ) -> AsyncIterator[Bench]:
     database = Database(database_url(None, folder))
-    database.create(METADATA)
+    database.create()
     async with scene(before, after, server=server) as at:
         memories, reviewer = Memories(database), KeywordReviewer()
         ports = RunPorts(at.gitlab, GitLabProjects(at.gitlab), reviewer, memories)
@@ -131,6 +130,21 @@ def test_the_engine_gets_the_change_and_the_texts_around_it(tmp_path: Path) -> N
             assert (request.project, request.title) == ("team/app", "A change")
             assert not request.background
             assert "レビュー" in at.notes(MarkerKind.SUMMARY)[0].body
+
+    asyncio.run(main())
+
+
+def test_what_is_closed_meanwhile_waits_no_more(tmp_path: Path) -> None:
+    """That the review waits was said, so it is taken back; who asked is told why there is none."""
+
+    async def main() -> None:
+        async with bench(tmp_path) as at:
+            asked = at.ask()
+            await show(at.scene.gitlab, at.scene.ref, "It waits.")
+            at.scene.mr.state = "merged"
+            await at.review(asked=(asked,))
+            assert at.notes(MarkerKind.SUMMARY) == []
+            assert "not open any more" in at.notes(MarkerKind.REPLY)[0].body
 
     asyncio.run(main())
 

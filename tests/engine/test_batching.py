@@ -171,6 +171,33 @@ def test_a_project_with_many_reviews_gets_no_more_than_one_with_few() -> None:
     assert abs(served["one"] - served["many"]) <= 4
 
 
+def test_a_review_that_waits_alone_fills_its_batches_and_owes_a_turn_at_most() -> None:
+    """It leaves no room empty for nobody, and who comes later need not wait until it has paid for that."""
+    scheduler: Scheduler[int] = Scheduler(Limits(score=64, tokens=32_000, turn=1000), Clock())
+    for name in ("early", "late"):
+        scheduler.open(Ticket(name, name, ""))
+    scheduler.submit([work("early", n, 500) for n in range(200)])
+    assert [len(scheduler.next_batch().works) for _ in range(2)] == [64, 64]  # type: ignore[union-attr]
+    scheduler.submit([work("late", n, 500) for n in range(200)])
+    batches = [scheduler.next_batch() for _ in range(4)]
+    served = Counter(item.ticket for batch in batches if batch for item in batch.works)
+    assert abs(served["late"] - served["early"]) <= 6
+
+
+def test_small_reviews_of_many_projects_are_served_in_turn_by_large_batches() -> None:
+    """With a batch that would take all of one project's reviews, every project is in the first batches."""
+    scheduler: Scheduler[int] = Scheduler(Limits(score=64, tokens=32_768), Clock())
+    for project in range(20):
+        for n in range(10):
+            scheduler.open(Ticket(f"{project}/{n}", str(project), ""))
+            scheduler.submit([work(f"{project}/{n}", k, 1000) for k in range(3)])
+    served: Counter[str] = Counter()
+    while sum(served.values()) < 300:
+        served.update(item.ticket.split("/")[0] for item in scheduler.next_batch().works)  # type: ignore[union-attr]
+    assert len(served) == 20
+    assert max(served.values()) - min(served.values()) <= 12
+
+
 def test_interactive_goes_first_and_background_is_not_starved() -> None:
     """While both wait, the background gets one batch in five."""
     scheduler: Scheduler[int] = Scheduler(Limits(), Clock())

@@ -14,7 +14,14 @@ from engine.errors import MissingExtra, ModelError
 from engine.findings import Category
 from engine.prompts import LABELS, review_prompt, score_blocks, write_suffix
 from engine.replies import reply_schema
-from engine.runners import Cancellation, Runner, ScoreRequest, WriteRequest
+from engine.runners import (
+    Cancellation,
+    LikelihoodRequest,
+    LikelihoodRunner,
+    Runner,
+    ScoreRequest,
+    WriteRequest,
+)
 from engine.runners.gemma.shape import read_shape
 from engine.runners.torch_opening import TorchOptions, open_torch_directory, plan_for
 from engine.wire import Language, ReviewRequest
@@ -72,6 +79,15 @@ WRITES = [
     for line in chunk.commentable
     for category in (Category.BUG, Category.SECURITY)
 ]
+
+
+TEXT = '{"severity":"major","message":"Do not use mutable data structures for argument defaults."}'
+
+
+def comments() -> list[LikelihoodRequest]:
+    """A message about every line of the example."""
+    span = (TEXT.index("Do"), TEXT.index('"}'))
+    return [LikelihoodRequest(write.prompt, write.suffix, TEXT, span) for write in WRITES]
 
 
 @pytest.mark.parametrize(("precision", "mean"), [("bfloat16", 0.004), ("nf4", 0.03)])
@@ -132,4 +148,34 @@ def test_cancelled_between_tokens(base: Path) -> None:
     for _ in runner.write(WRITES, cancellation):
         cancellation.cancel()
     assert len(dict(runner.write(WRITES, Cancellation()))) == len(WRITES)
+    runner.close()
+
+
+def test_likelihoods_are_those_of_transformers(base: Path, adapter: Path, reference: Any) -> None:
+    """In the runner's precision on the device, twice: the second time from kept prompts."""
+    requests = comments()
+    runner = open_torch_directory(base, TorchOptions(), adapter, adapter)
+    expected = dict(reference.likelihoods(requests, Cancellation()))
+    for _ in range(2):
+        found = dict(runner.likelihoods(requests, Cancellation()))
+        assert sorted(found) == sorted(expected)
+        ours = torch.tensor([each for i in found for each in found[i].log_probabilities])
+        theirs = torch.tensor([each for i in found for each in expected[i].log_probabilities])
+        assert len(ours) == sum(len(expected[i].log_probabilities) for i in expected)
+        assert torch.isfinite(ours).all()
+        assert (ours - theirs).abs().mean() < 0.1
+        assert abs(float(ours.mean() - theirs.mean())) < 0.03
+    runner.close()
+
+
+def test_likelihoods_stay_within_the_plan(base: Path) -> None:
+    """The logits of all tokens asked about would be gigabytes more; a part of them is held at once."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    runner = open_torch_directory(base, TorchOptions(memory_gib=4.0))
+    assert isinstance(runner, LikelihoodRunner)
+    requests = comments() * 20
+    assert len(dict(runner.likelihoods(requests, Cancellation()))) == len(requests)
+    assert torch.cuda.max_memory_allocated() - before < 4.4 * 2**30
     runner.close()

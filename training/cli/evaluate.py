@@ -15,14 +15,14 @@ from engine.probes import record_probe
 from engine.runners import Runner
 from engine.wire import Language
 from training.cli.arguments import count
+from training.cli.runners import add_runner_options, open_chosen
 
 if TYPE_CHECKING:
-    from training.evaluate import Evaluation, Plan
+    from training.evaluate import Evaluation, Plan, Subject
+    from training.extra.model_server import ModelServer
 
 
 log = logging.getLogger(__name__)
-
-_LARGEST_RANK = 64
 
 
 def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,6 +45,37 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--limit", type=count, metavar="N", help="only the first N items")
     parser.add_argument("--base-too", action="store_true", help="measure the base model beside the adapter")
     parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="NAME|DIR",
+        help="measure this adapter beside it (champion, starter, another project's, one of shuffled "
+        "comments); repeatable",
+    )
+    parser.add_argument(
+        "--given",
+        type=count,
+        default=0,
+        metavar="N",
+        help="have each system write about N of the data's comments, given line and category, and compare",
+    )
+    parser.add_argument(
+        "--canaries",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure a small general set, too: what was forgotten",
+    )
+    parser.add_argument(
+        "--linters", type=Path, metavar="FILE", help="TOML, [linters.LANGUAGE]: check suggestions' style"
+    )
+    parser.add_argument(
+        "--checkout", type=Path, metavar="DIR", help="the project's files, so that linters see whole ones"
+    )
+    parser.add_argument(
+        "--judge", metavar="URL", help="OpenAI-compatible server in the own network that rates messages"
+    )
+    parser.add_argument("--judge-model", metavar="NAME", help="what that server calls its model")
+    parser.add_argument(
         "--write", action=argparse.BooleanOptionalAction, default=True, help="write messages as well"
     )
     parser.add_argument(
@@ -53,10 +84,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="measure how probable the data's own comments are (default: where the runner can, torch)",
     )
     parser.add_argument("--lang", type=Language, choices=list(Language), default=Language.EN)
-    parser.add_argument("--runner", choices=["llama", "torch"], default="llama")
-    parser.add_argument("--base-dir", type=Path, metavar="DIR", help="Hugging Face directory, for torch")
-    parser.add_argument("--device", help="for torch: cpu, cuda, ... (default: cuda if there is one)")
-    parser.add_argument("--dtype", choices=["bfloat16", "nf4", "float32"], help="for torch")
+    add_runner_options(parser)
     parser.add_argument(
         "--train-data", type=Path, metavar="FILE", help="compare with baselines trained on its train split"
     )
@@ -90,21 +118,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     from training.evaluate import Plan, find_subject, read_items
+    from training.linters import LinterSettings
+    from training.toml_settings import load_settings
 
     subject, without = find_subject(arguments.adapter), frozenset(arguments.without_tier)
     if arguments.refit:
         subject = replace(subject, calibration=None)
     if arguments.likelihood and arguments.runner != "torch":
         raise InputError(f"--likelihood needs --runner torch; {arguments.runner} reads no given text")
-    base_too = arguments.base_too and subject.directory is not None
     plan = Plan(
         items=read_items(arguments.data, arguments.split, without, arguments.limit),
-        subjects=[subject, *([find_subject("none")] if base_too else [])],
+        subjects=_subjects(arguments, subject),
         out=arguments.out,
         write=arguments.write,
         likelihood=arguments.likelihood is not False,
         language=arguments.lang,
         train=read_items(arguments.train_data, "train", without) if arguments.train_data else (),
+        given=arguments.given,
+        canaries=arguments.canaries,
+        linters=load_settings(arguments.linters, LinterSettings),
+        checkout=arguments.checkout,
+        judge=_judge(arguments),
         fresh=arguments.fresh,
         samples=arguments.samples,
         seed=arguments.seed,
@@ -116,20 +150,34 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     return plan
 
 
-def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
-    if arguments.runner == "llama":
-        return _open_llama(adapter)
-    from engine.runners.gemma.memory import Precision
-    from engine.runners.torch_opening import TorchOptions, default_device, open_torch_directory
+def _subjects(arguments: argparse.Namespace, first: Subject) -> list[Subject]:
+    """Return what is measured, each under a name of its own."""
+    from training.evaluate import find_subject
 
-    if arguments.base_dir is None:
-        raise InputError("--runner torch needs --base-dir, the Hugging Face directory of the base model")
-    device = arguments.device or default_device()
-    usual: Precision = "bfloat16" if device.startswith("cuda") else "float32"
-    precision: Precision = arguments.dtype or usual
-    name = adapter.name if adapter else ""
-    options = TorchOptions(device=device, precision=precision, rank=_LARGEST_RANK)
-    return open_torch_directory(arguments.base_dir, options, adapter, adapter, name)
+    base_too = arguments.base_too and first.directory is not None
+    found = [first]
+    for name in (*(["none"] if base_too else []), *arguments.beside):
+        other = find_subject(name)
+        if any(known.name == other.name for known in found):
+            other = replace(other, name=f"{other.name} ({len(found)})")
+        found.append(replace(other, calibration=None) if arguments.refit else other)
+    return found
+
+
+def _judge(arguments: argparse.Namespace) -> ModelServer | None:
+    from training.extra.model_server import ModelServer
+
+    if arguments.judge is None:
+        return None
+    if arguments.judge_model is None:
+        raise InputError("--judge needs --judge-model, what the server calls its model")
+    if not arguments.write:
+        raise InputError("--judge rates messages; --no-write writes none")
+    return ModelServer(arguments.judge, arguments.judge_model, temperature=0, option="--judge")
+
+
+def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
+    return open_chosen(arguments, adapter)
 
 
 def _record_probe(arguments: argparse.Namespace, plan: Plan) -> None:
@@ -140,17 +188,6 @@ def _record_probe(arguments: argparse.Namespace, plan: Plan) -> None:
         return
     with closing(_open(arguments, None)) as base, closing(_open(arguments, directory)) as adapted:
         write_probe(plan.out / "probe.json", record_probe(base, adapted))
-
-
-def _open_llama(adapter: Path | None) -> Runner:
-    from engine.adapters import MANIFEST, load_adapter
-    from engine.opening import open_runner, open_unpacked
-    from engine.settings import RunnerKind, load_settings
-
-    settings = load_settings().model_copy(update={"runner": RunnerKind.LLAMA})
-    if adapter is not None and not (adapter / MANIFEST).is_file():
-        return open_unpacked(settings, adapter)
-    return open_runner(settings, load_adapter(adapter) if adapter else None)
 
 
 def _about(arguments: argparse.Namespace, items: int) -> dict[str, object]:

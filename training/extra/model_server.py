@@ -24,19 +24,20 @@ class ModelServer:
     url: str  # up to and with /v1
     model: str
     temperature: float = 0.8
+    option: str = "--server"  # by which the address was given
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"--server {self.url}: not an address of a server")
+            raise InputError(f"{self.option} {self.url}: not an address of a server")
         try:
             found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise InputError(f"--server {self.url}: {error}") from error
+            raise InputError(f"{self.option} {self.url}: {error}") from error
         outside = [host[4][0] for host in found if not _is_inside(str(host[4][0]))]
         if outside:
             raise InputError(
-                f"--server {self.url}: {outside[0]} is not in the own network; code stays inside"
+                f"{self.option} {self.url}: {outside[0]} is not in the own network; code stays inside"
             )
 
     def ask(self, system: str, question: str, schema: dict[str, Any], seed: int) -> str:

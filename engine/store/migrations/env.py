@@ -4,6 +4,7 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
+    version_table=context.config.attributes["table"],
     target_metadata=None,
     transactional_ddl=True,
 )

@@ -19,6 +19,7 @@ from test_openai_adapters import write_adapter
 from vllm_server import Fault, VllmServer, serving_vllm
 
 from engine.errors import AccessRefused, AdapterError, ModelError, RunnerError
+from engine.probes import Probe, record_probe
 from engine.prompts import LABELS
 from engine.replies import parse_reply, reply_schema
 from engine.runners import Cancellation, Reply, Runner, ScoreRequest, Scores, WriteRequest
@@ -171,6 +172,44 @@ def test_an_adapter_without_effect_is_refused(open_on: Open, vllm: VllmServer, t
     assert vllm.loaded == {}
 
 
+def test_an_adapter_does_what_was_recorded(open_on: Open, vllm: VllmServer, adapter: Path) -> None:
+    """What its manifest says of the probe is compared with what the server makes of it."""
+    base, adapted = open_on(vllm), open_on(vllm, score_adapter=adapter)
+    assert open_on(vllm, score_adapter=adapter, probe=record_probe(base, adapted)).base_model == "toy"
+
+
+@pytest.mark.parametrize(
+    ("of_base", "of_effect", "message"),
+    [(1.0, 2.0, "does not do what it did"), (3.0, 1.0, "made for another base model")],
+)
+def test_what_was_not_recorded_is_refused(
+    open_on: Open, vllm: VllmServer, adapter: Path, of_base: float, of_effect: float, message: str
+) -> None:
+    """An effect twice as large, as of a scale applied twice, and a base model that says other things."""
+    now = record_probe(open_on(vllm), open_on(vllm, score_adapter=adapter))
+    pairs = [list(zip(*rows, strict=True)) for rows in zip(now.base, now.adapter, strict=True)]
+    then = Probe(
+        base=tuple(tuple(of_base * base for base, _ in row) for row in pairs),
+        adapter=tuple(
+            tuple(of_base * base + of_effect * (after - base) for base, after in row) for row in pairs
+        ),
+    )
+    vllm.loaded.clear()
+    with pytest.raises(AdapterError, match=message):
+        open_on(vllm, score_adapter=adapter, probe=then)
+    assert vllm.loaded == {}
+
+
+def test_a_recorded_adapter_needs_the_labels_as_tokens(
+    open_on: Open, vllm: VllmServer, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base whose vocabulary splits a label is not the one that the adapter was trained on."""
+    recorded = record_probe(open_on(vllm), open_on(vllm, score_adapter=adapter))
+    monkeypatch.setattr("engine.runners.openai_greeting.LABELS", (" ok", " two words"))
+    with pytest.raises(AdapterError, match=r"another base: \[' two words'\] are not single tokens of toy"):
+        open_on(vllm, score_adapter=adapter, probe=recorded)
+
+
 def test_noise_is_no_effect(open_on: Open, vllm: VllmServer, tmp_path: Path) -> None:
     """Where the same question gets two answers, an adapter has to do more than that."""
 
@@ -180,7 +219,7 @@ def test_noise_is_no_effect(open_on: Open, vllm: VllmServer, tmp_path: Path) -> 
         def logprobs(self, adapter: Path | None, prompt: list[int], tokens: list[int]) -> list[float]:
             self.asked += 1
             return [
-                log + 0.001 * self.asked * n for n, log in enumerate(super().logprobs(None, prompt, tokens))
+                log + 0.0003 * self.asked * n for n, log in enumerate(super().logprobs(None, prompt, tokens))
             ]
 
     vllm.mind = Noisy()

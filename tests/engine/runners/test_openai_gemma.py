@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ np = pytest.importorskip("numpy")
 from minds import GemmaMind  # noqa: E402 - after the skip
 from vllm_server import serving_vllm  # noqa: E402
 
+from engine.adapters import load_adapter, starter_adapter  # noqa: E402
+from engine.errors import AdapterError  # noqa: E402
 from engine.models import BaseModel  # noqa: E402
 from engine.prompts import LABELS  # noqa: E402
 from engine.replies import reply_schema  # noqa: E402
@@ -85,3 +88,28 @@ def test_tokens_are_the_models(pair: Pair) -> None:
     """Control tokens are one each, and no BOS is counted."""
     for text in ("<end_of_turn>", PROMPT, "変更 😀", ""):
         assert pair.served.count_tokens(text) == pair.embedded.count_tokens(text)
+
+
+def test_the_starter_does_there_what_it_did_when_it_was_made(
+    gemma: BaseModel, random_adapter: Path, tmp_path: Path
+) -> None:
+    """Its recorded probe fits what is read through the server; another adapter's weights do not."""
+    directory = starter_adapter()
+    assert directory is not None
+    recorded = load_adapter(directory).manifest.probe
+    for weights, refused in ((directory, False), (random_adapter, True)):
+        embedded = LlamaRunner(
+            gemma, LlamaOptions(score_adapter=weights, context=1024, slots=1, cache=tmp_path)
+        )
+        with serving_vllm(mind=GemmaMind(embedded), max_model_len=1024) as vllm:
+            options = OpenAIOptions(
+                (vllm.url,),
+                vllm.model,
+                score_adapter=weights,
+                shared=tmp_path / "s",
+                context=1024,
+                probe=recorded,
+            )
+            with pytest.raises(AdapterError, match="does not do what") if refused else nullcontext():
+                OpenAIRunner(options).close()
+        embedded.close()

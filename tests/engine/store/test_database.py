@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from engine.errors import ConfigError, StoreError
-from engine.store import migrations
 from engine.store.database import Database, engine_for, open_database, parse_url, sqlite_url
 from engine.store.migrations import HEAD, REVISIONS, migrate, revision
+from engine.store.revisions import Revisions
 from engine.store.tables import metadata
 
 ROOT = Path(__file__).parents[3]
@@ -81,13 +81,13 @@ def test_head_is_alembics() -> None:
 
 def test_failed_migration_leaves_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A revision that fails half way takes the earlier ones back with it."""
-    upgrade = migrations._upgrade
+    upgrade = Revisions.upgrade
 
-    def fail(connection: Connection, target: str) -> None:
-        upgrade(connection, "0001")
+    def fail(self: Revisions, connection: Connection, target: str, *, adopt: bool = False) -> None:
+        upgrade(self, connection, "0001")
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(migrations, "_upgrade", fail)
+    monkeypatch.setattr(Revisions, "upgrade", fail)
     with pytest.raises(RuntimeError, match="power cut"):
         open_database(database_url)
     database = bare(database_url)

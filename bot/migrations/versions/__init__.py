@@ -1,0 +1,1 @@
+"""One module a revision. What stands in one is never changed again."""

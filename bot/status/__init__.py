@@ -1,0 +1,1 @@
+"""The page that shows what the bot does and has learned. It changes nothing."""
