@@ -94,9 +94,7 @@ def secrets_of(settings: BotSettings) -> Secrets:
 
 
 @asynccontextmanager
-async def running(
-    settings: BotSettings, trainer_of: Callable[[TrainerOptions], Trainer] = Trainer
-) -> AsyncIterator[Bot]:
+async def running(settings: BotSettings) -> AsyncIterator[Bot]:
     """Run the bot while inside; it listens to nobody yet."""
     secrets, options = secrets_of(settings), gitlab_options(settings)
     registry = Registry(COMMANDS, read_access(settings.access, COMMANDS))
@@ -110,7 +108,7 @@ async def running(
         address = await stack.enter_async_context(_engine(settings))
         client = await stack.enter_async_context(EngineClient(address))
         me = await patiently(gitlab.me, settings.retry_seconds)
-        trainer = trainer_of(trainer_options(settings, options, address))
+        trainer = Trainer(trainer_options(settings, options, address))
         outside = _Outside(settings, secrets, database, gitlab, address, client, me, registry, trainer)
         yield await _wired(stack, outside)
 

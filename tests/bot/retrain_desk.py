@@ -25,7 +25,7 @@ from bot.trainer import Trainer, TrainerOptions
 from engine.wire import Language
 
 SCRIPT = Path(__file__).with_name("fake_trainer.py")
-SOON = 30.0
+SOON = 280.0
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from bot.workers import device_lease
 from engine.lifecycle import AdapterState, RegisteredAdapter
 from engine.wire import Language
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def run(folder: Path, test: Callable[[RetrainDesk], Awaitable[None]], **options: Any) -> None:
