@@ -57,6 +57,7 @@ class RetrainTexts:
     plot: str
     package: str  # {place}
     failed: str
+    cannot: str
     again: str
     done: str
     nightly: str
@@ -140,6 +141,7 @@ _ENGLISH = RetrainTexts(
     plot="Loss, and measures before and after",
     package="Published as {place}.",
     failed="The training could not be done.",
+    cannot="The trainer, or the engine, cannot work at the moment; the trainer's log says why.",
     again="`/retrain` goes on where it was.",
     done="✅ Done.",
     nightly="Trained unasked, as every night.",
@@ -223,6 +225,7 @@ _JAPANESE = RetrainTexts(
     plot="損失と、前後の指標",
     package="{place} として公開しました。",
     failed="学習を完了できませんでした。",
+    cannot="学習プロセスまたはエンジンが現在利用できません。詳細は学習ログに記録されています。",
     again="`/retrain` で続きから再開します。",
     done="✅ 完了しました。",
     nightly="毎晩の予定による学習です。",

@@ -96,9 +96,13 @@ def finished_text(status: RunStatus, language: Language) -> str:
 
 def failed_text(failure: Failure, language: Language) -> str:
     """Return why there is no new adapter. Only what a project has to mend is told in full."""
-    texts, reasons = RETRAIN_TEXTS[language], RUN_TEXTS[language].reason
-    detail = _shown(failure.text) if failure.kind is FailureKind.INPUT else ""
-    return f"**{texts.failed}** {reasons[failure.kind].format(text=detail)}\n\n{texts.again}"
+    texts = RETRAIN_TEXTS[language]
+    reason = RUN_TEXTS[language].reason[failure.kind]
+    if failure.kind is FailureKind.INPUT:
+        reason = _shown(failure.text)
+    elif failure.kind is FailureKind.ENGINE:
+        reason = texts.cannot
+    return f"**{texts.failed}** {reason}\n\n{texts.again}"
 
 
 def cancelled_text(user: str, language: Language) -> str:

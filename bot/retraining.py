@@ -109,9 +109,10 @@ class Retraining:
         if found.work.worker is None:
             return texts.waiting
         status = await asyncio.to_thread(self._trainer.latest, found.job.project_id)
-        if status is None or status.state is not RunState.RUNNING:
-            return texts.elsewhere if found.kind != PREPARE else texts.waiting
-        return progress_text(status, language)
+        if status is None:
+            return texts.elsewhere
+        # Between reading and training it may wait for the device.
+        return progress_text(status, language) if status.state is RunState.RUNNING else texts.waiting
 
     async def _champion(self, project: str) -> str:
         adapters = await self._engine.adapters(project)

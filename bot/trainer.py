@@ -68,8 +68,8 @@ class Trainer:
         runs = self._newest_first(job.project_id)
         for run, _ in runs[_KEPT_RUNS:]:
             shutil.rmtree(run, ignore_errors=True)
-        for run, status in runs[:1]:
-            if _is_worth_resuming(status):
+        for run, status in () if job.dry_run else runs[:1]:
+            if _is_worth_resuming(run, status):
                 return run.name
         return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{job.short[:8]}"
 
@@ -164,11 +164,10 @@ class Trainer:
         return self._options.folder / str(project_id)
 
 
-def _is_worth_resuming(status: RunStatus) -> bool:
+def _is_worth_resuming(run: Path, status: RunStatus) -> bool:
     """Whether hours of work would be lost if it were begun anew."""
     fresh = datetime.now(UTC) - status.started < timedelta(days=_RESUMED_DAYS)
-    far = _reached(status) >= list(Stage).index(Stage.TRAIN)
-    return fresh and far and status.state is not RunState.DONE
+    return fresh and (run / Stage.TRAIN).exists() and not status.is_finished
 
 
 def _reached(status: RunStatus | None) -> int:

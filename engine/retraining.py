@@ -123,6 +123,12 @@ class RunStatus(_Told):
     error: str = ""
 
     @property
+    def is_finished(self) -> bool:
+        """Whether the run has come to something; a plan alone is nothing yet."""
+        begun = self.result is not None and self.result.outcome not in (Outcome.PLANNED, Outcome.TOO_LITTLE)
+        return begun and self.state is RunState.DONE
+
+    @property
     def share(self) -> float | None:
         """How much of the stage is done, between 0 and 1."""
         return min(1.0, self.done / self.total) if self.total else None

@@ -1,6 +1,6 @@
 """Retrainings whose bot or trainer is killed at random points: what is lost, what happens twice, as JSON.
 
-python tests/benchmarks/retrain_kills.py --points 20 --output results.json
+    python tests/benchmarks/retrain_kills.py --points 20 --output results.json
 
 GitLab and the model are fakes, and training takes seconds; the bot, the pipeline, the engine's store and API
 are real. Each round is a project of its own with a history, whose maintainer types /retrain; until enough

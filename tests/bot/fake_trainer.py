@@ -101,6 +101,7 @@ def _tell(story: Story, run: Path, history: Path, script: dict[str, Any], *, dry
             state=RunState.DONE, result=RunResult(outcome=Outcome.TOO_LITTLE if small else Outcome.PLANNED)
         )
         return 0
+    (run / Stage.TRAIN).mkdir(exist_ok=True)
     story.tell(stage=Stage.TRAIN, total=100)
     end = time.monotonic() + float(script.get("seconds", 0.0))
     losses: list[float] = []

@@ -114,7 +114,7 @@ def test_an_empty_plan_says_little() -> None:
     ("failure", "said", "hidden"),
     [
         (Failure(FailureKind.INPUT, "gate.rulez: not known"), "gate.rulez", "engine"),
-        (Failure(FailureKind.ENGINE, "GitLab sleeps at 10.0.0.7"), "The engine cannot work", "10.0.0.7"),
+        (Failure(FailureKind.ENGINE, "GitLab sleeps at 10.0.0.7"), "the trainer's log", "10.0.0.7"),
     ],
 )
 def test_what_went_wrong(failure: Failure, said: str, hidden: str) -> None:

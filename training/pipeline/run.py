@@ -1,12 +1,13 @@
 """One retraining, readable as its stages. Begun again in the same directory, it goes on where it was.
 
-collect, redact, curate, label, split     the project's history becomes data
-train, evaluate                           a candidate, measured beside champion and base
-gate, pack, upload, promote               it serves from now on, or the result says why not
+    collect, redact, curate, label, split     the project's history becomes data
+    train, evaluate                           a candidate, measured beside champion and base
+    gate, pack, upload, promote               it serves from now on, or the result says why not
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from filelock import FileLock, Timeout
 from engine.adapters import Adapter
 from engine.errors import DataError, InputError, MissingExtra, TenkenError
 from engine.finetune.record import base_sha256
-from engine.retraining import PLOT, Outcome, RunPlan, RunResult, RunState, Stage, read_status
+from engine.retraining import PLOT, Outcome, RunPlan, RunResult, Stage, read_status
 from training.pipeline import deciding
 from training.pipeline.board import Board
 from training.pipeline.data import Collect, Folders, prepare, remember
@@ -27,6 +28,7 @@ from training.pipeline.learning import (
     Measuring,
     OpenRunner,
     Train,
+    held_out,
     measured_rows,
     train_candidate,
     trained,
@@ -151,15 +153,22 @@ class _Run:
         own = tools.shelf.champion()
         champion = tools.shelf.serving(self._base(), folders.run / "champion")
         measuring = Measuring(folders, settings.measure, tools.open_runner, self.board)
+        began = time.monotonic()
         measuring.all(candidate, champion)
-        if run.tokens_per_second > 0:
-            usual = Speeds.usual(gpu=self._request.gpu).evaluate_seconds_per_item
-            Speeds(train_tokens_per_second=run.tokens_per_second, evaluate_seconds_per_item=usual).save(
-                folders.history
-            )
+        self._note_speeds(run.tokens_per_second, time.monotonic() - began)
         self.board.begin(Stage.GATE)
         rows = measured_rows(folders, settings)
         return deciding.judge(folders, settings, tools.objections(candidate), own, rows)
+
+    def _note_speeds(self, tokens_per_second: float, measuring: float) -> None:
+        """Keep how fast this machine was, for the next run's plan."""
+        items = 3 * held_out(self._folders)
+        # What was measured before an interruption, or trained, takes no time and says nothing.
+        if tokens_per_second > 0 and measuring > 1:
+            found = Speeds(
+                train_tokens_per_second=tokens_per_second, evaluate_seconds_per_item=measuring / items
+            )
+            found.save(self._folders.history)
 
     def _base(self) -> str:
         return base_sha256(self._request.base) or ""
@@ -218,11 +227,8 @@ class _Run:
 
 
 def _finished(run: Path) -> RunResult | None:
-    """Return the result of a run that has one; a plan alone is none."""
     status = read_status(run)
-    if status is None or status.state is not RunState.DONE or status.result is None:
-        return None
-    return None if status.result.outcome in (Outcome.PLANNED, Outcome.TOO_LITTLE) else status.result
+    return status.result if status is not None and status.is_finished else None
 
 
 @contextmanager
