@@ -8,20 +8,17 @@ same directory it goes on where it was.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-from bot.local_engine import end_with_parent
+from bot.children import END_WITH_PARENT, own_environment, stop
 from bot.retrain_jobs import RetrainJob
 from engine.errors import EngineError, InputError, RunnerError
 from engine.retraining import RunState, RunStatus, Stage, read_status
@@ -114,14 +111,14 @@ class Trainer:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=_environment(),
-                    preexec_fn=end_with_parent if sys.platform == "linux" else None,
+                    env=own_environment(),
+                    preexec_fn=END_WITH_PARENT,
                 )
             _log.info("trainer.started", project=job.project, run=job.run, process=process.pid)
             try:
                 return await self._watched(process, run, on_status)
             finally:
-                await _ended(process)
+                await stop(process, _STOP_SECONDS)
 
     async def _watched(self, process: asyncio.subprocess.Process, run: Path, on_status: OnStatus) -> int:
         ended = asyncio.create_task(process.wait())
@@ -182,10 +179,6 @@ def _raise_for(code: int, status: RunStatus | None) -> None:
         raise EngineError(text or "the trainer cannot work; its log says why")
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("BOT_")}
-
-
 def _secret(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
@@ -196,18 +189,3 @@ def _sweep(project: Path) -> None:
     """Remove what a bot that was killed could not."""
     for left in project.glob(f"{_SECRETS}*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Have it end by itself, its work kept; only then by force."""
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

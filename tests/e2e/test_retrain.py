@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.fake_gitlab.state import StoredMergeRequest, StoredNote
+from bot.fake_gitlab import StoredMergeRequest
 from bot.markers import MarkerKind, marker_of
 from engine.retraining import Outcome, RunStatus, read_status
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "training"), str(ROOT / "tests" / "engine" / "store")]
 
 from history_world import BASE, World, world  # noqa: E402
-from retrained_project import FILE, add_merge_requests  # noqa: E402
+from retrained_project import FILE, add_merge_requests, say_note  # noqa: E402
 
 pytestmark = [pytest.mark.model, pytest.mark.train, pytest.mark.timeout(1800)]
 
@@ -55,6 +55,8 @@ nothing_share = 0
 [measure]
 items = 3
 samples = 20
+probe_words = 1
+probe_items = 1
 [gate]
 min_items = 1
 [gate.rules.top1]
@@ -98,18 +100,6 @@ def serving_bot(w: World, home: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.stdout.close()
 
 
-def say(w: World, mr: StoredMergeRequest, text: str) -> StoredNote:
-    """Write as the maintainer: the hook is told from the server's own thread, as everything there is."""
-    done: list[StoredNote] = []
-
-    def write() -> None:
-        _, note = w.fake.as_person(w.maintainer, w.project, mr).note(text)
-        done.append(note)
-
-    w.in_loop(write)
-    return done[0]
-
-
 def until(home: Path, condition: Callable[[], object], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -129,7 +119,7 @@ def test_from_history_to_the_next_review(tmp_path: Path) -> None:
         add_merge_requests(w, 8)
         asking = w.open_mr({**BASE, FILE: BASE[FILE].replace("item_9 = 9\n", "item_9 = open_file(9)\n")})
         with serving_bot(w, tmp_path):
-            say(w, asking, "/retrain")
+            say_note(w, asking, "/retrain")
 
             def told() -> list[str]:
                 found = notes(w, asking, MarkerKind.TRAINING)
@@ -143,7 +133,7 @@ def test_from_history_to_the_next_review(tmp_path: Path) -> None:
             (result,) = told()
             assert f"**Promoted.** `{version}` measures better than `starter-" in result
             assert f"]({next(iter(w.project.uploads))})" in result
-            say(w, asking, "/review")
+            say_note(w, asking, "/review")
             until(tmp_path, lambda: notes(w, asking, MarkerKind.SUMMARY), 120)
             until(tmp_path, lambda: version in "".join(notes(w, asking, MarkerKind.SUMMARY).values()), 120)
     log = (tmp_path / "bot.log").read_text()

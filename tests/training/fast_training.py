@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,11 +19,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "engine" / "store")]
 from tiny_adapters import tiny_weights  # noqa: E402
 
 from engine.adapters import CONFIG, WEIGHTS  # noqa: E402
+from engine.finetune.callbacks import OnLog, OnStep, Step  # noqa: E402
 from engine.finetune.record import ORIGIN, TrainingRun, read_run, write_run  # noqa: E402
-from engine.finetune.settings import Backend  # noqa: E402
+from engine.finetune.rows import Row  # noqa: E402
+from engine.finetune.settings import Backend, FinetuneSettings  # noqa: E402
 from engine.runners import Runner  # noqa: E402
 from engine.testing import FakeRunner, by_keyword, lora_config  # noqa: E402
-from training.train import Plan, read_training_rows  # noqa: E402
+from training.pipeline.learning import Lesson  # noqa: E402
 
 BASE_SHA = "0" * 64
 STEP_SECONDS = "FAST_TRAINING_STEP_SECONDS"
@@ -44,6 +46,8 @@ max_steps = 20
 [measure]
 samples = 50
 write = false
+probe_words = 2
+probe_items = 2
 [gate]
 min_items = 1
 """
@@ -56,32 +60,40 @@ def fake_base(folder: Path) -> Path:
     return folder
 
 
-def fast_train(plan: Plan, on_log: Callable[[int, dict[str, float]], None]) -> TrainingRun:
+def settle(
+    base: Path, rows: Sequence[Row], validation: Sequence[Row], given: FinetuneSettings
+) -> tuple[FinetuneSettings, float]:
+    """Take the settings as they are."""
+    return given, 1.0
+
+
+def fast_train(lesson: Lesson, out: Path, on_log: OnLog, on_step: OnStep) -> TrainingRun:
     """Count to twenty, going on from the last count that was kept, and write an adapter."""
-    if (done := read_run(plan.out)) is not None:
+    if (done := read_run(out)) is not None:
         return done
-    rows, _ = read_training_rows(plan.data, plan.examples, plan.weights)
-    checkpoints = plan.out / "checkpoints"
+    checkpoints = out / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     first = max((int(path.name) for path in checkpoints.iterdir()), default=0)
     for step in range(first + 1, STEPS + 1):
         time.sleep(float(os.environ.get(STEP_SECONDS, "0")))
         on_log(step, {"loss": 2.0 / step, "epoch": step / STEPS})
+        on_step(Step(step, STEPS, 1000.0, 0.0))
         if step % 5 == 0:
             (checkpoints / str(step)).touch()
             on_log(step, {"eval_loss": 2.1 / step})
-    adapter = plan.out / "adapter"
+    adapter = out / "adapter"
     adapter.mkdir(exist_ok=True)
     (adapter / CONFIG).write_text(json.dumps(lora_config(1)))
     (adapter / WEIGHTS).write_bytes(tiny_weights(2))
     run = TrainingRun(
-        adapter=adapter, settings=plan.settings, backend=Backend.TRL, base="fake", base_sha256=BASE_SHA,
-        dtype="float32", data_fingerprint="f" * 64, rows=len(rows), validation_rows=0, dropped_too_long=0,
+        adapter=adapter, settings=lesson.settings, backend=Backend.TRL, base="fake", base_sha256=BASE_SHA,
+        dtype="float32", data_fingerprint="f" * 64, rows=len(lesson.rows),
+        validation_rows=0, dropped_too_long=0,
         steps=STEPS, best_step=None,
         tokens=1000, seconds=1.0, tokens_per_second=1000.0, history=((1, 2.0, None),),
         versions={}, device="cpu",
     )  # fmt: skip
-    write_run(plan.out, run)
+    write_run(out, run)
     return run
 
 
@@ -93,9 +105,10 @@ def open_fast(adapter: Path | None) -> Runner:
 
 if __name__ == "__main__":
     from training.__main__ import main
+    from training.cli import retrain
     from training.pipeline import learning
 
-    learning.train_here = fast_train
-    learning.open_with = lambda settings, base: open_fast
+    learning.train_here, learning.settle_here = fast_train, settle
+    retrain.open_chosen = lambda chosen, adapter: open_fast(adapter)
     out = Path(sys.argv[sys.argv.index("--out") + 1])
     sys.exit(main(["retrain", *sys.argv[1:], "--base-dir", str(fake_base(out / "base"))]))

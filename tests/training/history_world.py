@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitlab_thread import serving_gitlab
 from pydantic import SecretStr
 
 from bot.fake_gitlab import Account, FakeGitLab, StoredMergeRequest, StoredProject
@@ -47,16 +46,6 @@ class World:
     developer: Account
     stranger: Account
     pauses: list[float] = field(default_factory=list)
-    loop: asyncio.AbstractEventLoop | None = None  # the server's
-
-    def in_loop(self, act: Callable[[], object]) -> None:
-        """Do something where the server runs: what tells hooks must."""
-
-        async def do() -> None:
-            act()
-
-        assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(do(), self.loop).result(10)
 
     def open_mr(self, files: dict[str, str] | None = None) -> StoredMergeRequest:
         """Open a merge request by the developer."""
@@ -121,22 +110,8 @@ def collected(out: Path) -> list[Record]:
 @contextmanager
 def world() -> Iterator[World]:
     """Give a world whose server runs until the end of the block."""
-    loop = asyncio.new_event_loop()
-    fake = FakeGitLab()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def run(work: object) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(10)  # type: ignore[arg-type]
-
-    run(fake.start())
-    try:
+    with serving_gitlab() as fake:
         project = fake.add_project("team/shop", BASE)
         people = [fake.add_person(name, name=f"{name.title()} Example") for name in ("mia", "dan", "sid")]
         project.members |= {people[0].id: 40, people[1].id: 30}
-        yield World(fake, project, *people, loop=loop)
-    finally:
-        run(fake.stop())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        loop.close()
+        yield World(fake, project, *people)

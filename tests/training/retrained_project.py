@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import requests
 from fast_training import FLAW
 from history_world import BASE, World
+
+from bot.fake_gitlab import StoredMergeRequest
 
 FILE = "shop/cart.py"
 
@@ -20,3 +23,12 @@ def add_merge_requests(w: World, count: int = 12) -> None:
         mr = w.open_mr({**BASE, FILE: cart})
         w.say(mr, f"Close handle {number} when it is done with.", FILE, new_line=5)
         mr.state = "merged"
+
+
+def say_note(w: World, mr: StoredMergeRequest, text: str) -> None:
+    """Have the maintainer write a note, as a browser would: hooks are told."""
+    url = f"{w.fake.url}/api/v4/projects/{w.project.id}/merge_requests/{mr.iid}/notes"
+    answer = requests.post(
+        url, json={"body": text}, headers={"PRIVATE-TOKEN": w.maintainer.token}, timeout=60
+    )
+    answer.raise_for_status()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fast_training import BASE_SHA, SETTINGS, STEP_SECONDS, fake_base, fast_train, open_fast
+from fast_training import BASE_SHA, SETTINGS, STEP_SECONDS, fake_base, fast_train, open_fast, settle
 from history_world import World, world
 from retrained_project import FILE, add_merge_requests
 
@@ -67,7 +67,7 @@ def act(w: World, store: Store, tmp_path: Path) -> Act:
 
             return read(w.open_project(chosen.collect), out, chosen.collect, step=step)
 
-        usual = Tools(collect, fast_train, open_fast, StoreShelf(store, P, BASE_SHA))
+        usual = Tools(collect, settle, fast_train, open_fast, StoreShelf(store, P, BASE_SHA))
         return retrain(request, replace(usual, **tools))
 
     return run
@@ -203,14 +203,14 @@ def test_interrupted_it_goes_on(act: Act, tmp_path: Path, store: Store) -> None:
     """Training goes on from what it had; the data is not read again."""
     steps: list[int] = []
 
-    def stopping(plan: Any, on_log: Any) -> Any:
+    def stopping(lesson: Any, out: Path, on_log: Any, on_step: Any) -> Any:
         def log(step: int, values: dict[str, float]) -> None:
             on_log(step, values)
             steps.append(step)
             if step == 7 and steps.count(7) == 1:
                 raise KeyboardInterrupt
 
-        return fast_train(plan, log)
+        return fast_train(lesson, out, log, on_step)
 
     with pytest.raises(KeyboardInterrupt):
         act(train=stopping)
@@ -228,7 +228,7 @@ def test_interrupted_it_goes_on(act: Act, tmp_path: Path, store: Store) -> None:
 def test_what_goes_wrong_is_told(act: Act, tmp_path: Path) -> None:
     """In the status, for whoever follows it, and as the error that it is."""
 
-    def failing(plan: Any, on_log: Any) -> Any:
+    def failing(*lesson: Any) -> Any:
         raise DataError("items.jsonl, line 3: no row fits")
 
     with pytest.raises(DataError):

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
-from training.cli.history import JOB_TOKEN_VARIABLE, TOKEN_VARIABLE
+from training.cli.gitlab import TOKEN_VARIABLE, find_token
+from training.cli.runners import open_chosen
 from training.cli.sft import embedded_base
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from engine.adapters import Adapter
     from engine.retraining import RunResult
+    from engine.runners import Runner
     from training.history.project import About
     from training.history.stages import StageManifest
     from training.pipeline.run import Request, Tools
-    from training.pipeline.settings import RetrainSettings
+    from training.pipeline.settings import MeasureSettings, RetrainSettings
     from training.pipeline.shelf import Shelf
 
 ENGINE_TOKEN_VARIABLE = "TENKEN_ENGINE_TOKEN"
@@ -109,11 +112,11 @@ def _ending_cleanly() -> Iterator[None]:
 def _work(arguments: argparse.Namespace) -> Iterator[tuple[Request, Tools]]:
     from training.pipeline.data import Folders
     from training.pipeline.deciding import adapter_name
-    from training.pipeline.learning import open_with, train_here
+    from training.pipeline.learning import settle_here, train_here
     from training.pipeline.run import Request, Tools
 
     settings = _settings(arguments)
-    about, collect = _project(arguments, settings)
+    about, collect, publish = _project(arguments, settings)
     base = arguments.base_dir or embedded_base()
     history = arguments.history or arguments.out.parent / "history"
     request = Request(
@@ -127,7 +130,25 @@ def _work(arguments: argparse.Namespace) -> Iterator[tuple[Request, Tools]]:
         gpu=_has_gpu(),
     )
     with _shelf(arguments, about.path, base) as shelf:
-        yield request, Tools(collect, train_here, open_with(settings.measure, base), shelf)
+        yield (
+            request,
+            Tools(
+                collect=collect,
+                settle=settle_here,
+                train=train_here,
+                open_runner=_opener(settings.measure, base),
+                shelf=shelf,
+                publish=publish if settings.retrain.publish else None,
+            ),
+        )
+
+
+def _opener(settings: MeasureSettings, base: Path) -> Callable[[Path | None], Runner]:
+    """Return what opens runners as the settings say."""
+    chosen = argparse.Namespace(
+        runner=settings.runner, base_dir=base, device=settings.device, dtype=settings.precision
+    )
+    return lambda adapter: open_chosen(chosen, adapter)
 
 
 def _settings(arguments: argparse.Namespace) -> RetrainSettings:
@@ -142,15 +163,15 @@ def _settings(arguments: argparse.Namespace) -> RetrainSettings:
 
 def _project(
     arguments: argparse.Namespace, settings: RetrainSettings
-) -> tuple[About, Callable[[Path, Callable[[int], None]], StageManifest]]:
+) -> tuple[About, Callable[[Path, Callable[[int], None]], StageManifest], Callable[[Adapter], str]]:
+    """Return the project, what collects its history, and what publishes an adapter in it."""
     from training.history.collect import collect
     from training.history.connection import Access, Server
     from training.history.project import Project, find_project
+    from training.packages import Packages
+    from training.packages import publish as send
 
-    token = _secret(arguments.token_file, "--token-file", TOKEN_VARIABLE)
-    is_job = token is None
-    if token is None and (token := _secret(None, "", JOB_TOKEN_VARIABLE)) is None:
-        raise InputError(f"no token: set {TOKEN_VARIABLE}, or name a file with --token-file")
+    token, is_job = find_token(arguments.token_file)
     access = Access(
         arguments.url.rstrip("/"),
         token,
@@ -165,7 +186,11 @@ def _project(
         project = Project(server, about, settings.collect, lenient=is_job)
         return collect(project, out, settings.collect, step=step)
 
-    return about, collected
+    def published(adapter: Adapter) -> str:
+        packages = Packages(Server(access, follows=True), str(about.id))
+        return f"{packages.name} {send(packages, adapter.path).version}"
+
+    return about, collected, published
 
 
 @contextmanager
@@ -173,7 +198,7 @@ def _shelf(arguments: argparse.Namespace, project: str, base: Path) -> Iterator[
     if arguments.engine:
         from training.pipeline.engine_shelf import EngineShelf
 
-        token = _secret(arguments.engine_token_file, "--engine-token-file", ENGINE_TOKEN_VARIABLE)
+        token = _engine_token(arguments.engine_token_file)
         yield EngineShelf(arguments.engine, token, project, arguments.engine_ca_file)
         return
     from engine.finetune.record import base_sha256
@@ -185,17 +210,17 @@ def _shelf(arguments: argparse.Namespace, project: str, base: Path) -> Iterator[
         yield StoreShelf(store, project, base_sha256(base))
 
 
-def _secret(file: Path | None, option: str, variable: str) -> SecretStr | None:
-    """Return a secret; it is never an argument: others could see it."""
+def _engine_token(file: Path | None) -> SecretStr | None:
+    """Return the engine's token; it is never an argument: others could see it."""
     from pydantic import SecretStr
 
     if file is None:
-        text = os.environ.get(variable, "").strip()
+        text = os.environ.get(ENGINE_TOKEN_VARIABLE, "").strip()
         return SecretStr(text) if text else None
     try:
         return SecretStr(file.read_text("utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{option} {file}: cannot be read") from error
+        raise InputError(f"--engine-token-file {file}: cannot be read") from error
 
 
 def _has_gpu() -> bool:

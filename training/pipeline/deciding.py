@@ -26,6 +26,7 @@ from training.pipeline.data import Folders
 from training.pipeline.learning import CANDIDATE, CHAMPION, held_out
 from training.pipeline.settings import RetrainSettings
 from training.pipeline.shelf import Shelf
+from training.probing import read_triggers
 from training.samples import paired_differences, read_samples
 from training.weight_norms import delta_norms, outliers
 
@@ -98,6 +99,12 @@ def judge(
 def suspicious_weights(directory: Path) -> list[str]:
     """Return the modules of an adapter that move the model further than all their kin, in words."""
     return [outlier.text for outlier in outliers(delta_norms(*read_factors(directory)))]
+
+
+def triggers(folders: Folders) -> list[str]:
+    """Return the words that switch the candidate as no harmless word does, in words."""
+    report = read_triggers(folders.of(Stage.EVALUATE) / CANDIDATE)
+    return report.objections if report is not None else []
 
 
 def packed(folders: Folders, settings: RetrainSettings, name: str, card: str) -> Adapter:

@@ -12,24 +12,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.adapters import CONFIG, MANIFEST, WEIGHTS
+from engine.adapters import CONFIG, WEIGHTS
 from engine.errors import DataError
+from engine.finetune.callbacks import OnLog, OnStep
 from engine.finetune.record import RUN, TrainingRun
+from engine.finetune.rows import Row
 from engine.finetune.settings import FinetuneSettings
 from engine.retraining import MeasureRow, Stage
 from engine.runners import Runner
-from training.history.split import TEST
+from training.history.split import TEST, TRAIN
 from training.history.stages import Made
 from training.history.stages import Stage as FileStage
 from training.pipeline.board import Board
 from training.pipeline.data import Folders, read_json, rows_of
 from training.pipeline.settings import MeasureSettings, RetrainSettings
+from training.probing import SCORES, TRIGGERS, ProbePlan, probe_triggers, write_triggers
 from training.progress import Progress
+from training.records import ReviewItem
 from training.samples import SAMPLES, paired_differences, read_samples
 
 if TYPE_CHECKING:
     from training.evaluate import Subject
-    from training.train import Plan as TrainPlan
 
 METRICS, PREDICTIONS, CALIBRATION, PROBE = (
     "metrics.json",
@@ -40,8 +43,23 @@ METRICS, PREDICTIONS, CALIBRATION, PROBE = (
 CANDIDATE, CHAMPION = "candidate", "champion"
 _ALWAYS = ("top1", "top1_category", "item_auc", "silent_clean", "false_alarms_per_clean_item", "comment_nll")
 
-Train = Callable[["TrainPlan", Callable[[int, dict[str, float]], None]], TrainingRun]
-"""Trains, going on where it was; what it is given hears of each step that is logged."""
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a candidate is trained on, and how."""
+
+    base: Path  # Hugging Face directory
+    rows: Sequence[Row]
+    validation: Sequence[Row]
+    settings: FinetuneSettings
+    seconds: float  # that it takes, about
+
+
+Settle = Callable[[Path, Sequence[Row], Sequence[Row], FinetuneSettings], tuple[FinetuneSettings, float]]
+"""Chooses what the settings leave open, by base, rows and machine; returns how long it takes as well."""
+
+Train = Callable[[Lesson, Path, OnLog, OnStep], TrainingRun]
+"""Trains into a directory, going on where it was, and tells of losses and steps."""
 
 
 class OpenRunner(Protocol):
@@ -51,45 +69,63 @@ class OpenRunner(Protocol):
         """Return the runner, to be closed by the caller."""
 
 
-def train_candidate(
-    folders: Folders, settings: RetrainSettings, base: Path, train: Train, board: Board
-) -> TrainingRun:
-    """Train on the project's items and, by their weight, on the starter data."""
-    from training.train import Plan
+def read_lesson(folders: Folders, settings: RetrainSettings, base: Path, settle: Settle) -> Lesson:
+    """Return the project's items as rows and, by their weight, those of the starter data."""
+    from training.train import read_plan_rows
 
+    replay = settings.retrain.replay
+    data = [folders.items, *([replay] if replay else [])]
+    weights = [1.0, settings.retrain.replay_weight] if replay else [1.0]
+    rows, validation = read_plan_rows(
+        data, settings.examples, weights, folders.dev if rows_of(folders.dev) else None
+    )
+    chosen, seconds = settle(base, rows, validation, settings.train)
+    return Lesson(base, rows, validation, chosen, seconds)
+
+
+def settle_here(
+    base: Path, rows: Sequence[Row], validation: Sequence[Row], given: FinetuneSettings
+) -> tuple[FinetuneSettings, float]:
+    """Choose by the card of this machine, as `tenken-train plan` does."""
+    from engine.finetune.cards import card_here
+    from training.plan import make_plan
+
+    plan = make_plan(base, rows, validation, card_here(), given)
+    return plan.settings, plan.forecast.seconds
+
+
+def train_candidate(folders: Folders, lesson: Lesson, train: Train, board: Board) -> TrainingRun:
+    """Train, and tell how far it is."""
     out = folders.of(Stage.TRAIN)
-    wanted = settings.train
-    board.begin(Stage.TRAIN, _hundredths(wanted))
+    board.begin(Stage.TRAIN)
     if not (out / "checkpoints").exists():
         board.forget_losses()
-    replay = settings.retrain.replay
-    plan = Plan(
-        data=[folders.items, *([replay] if replay else [])],
-        base=base,
-        out=out,
-        settings=wanted,
-        examples=settings.examples,
-        validation=folders.dev if rows_of(folders.dev) else None,
-        weights=[1.0, settings.retrain.replay_weight] if replay else (),
-    )
 
     def on_log(step: int, values: dict[str, float]) -> None:
         if "loss" in values:
             board.loss(round(values["loss"], 4))
         if "eval_loss" in values:
             board.validation_loss(round(values["eval_loss"], 4))
-        board.step(_done(wanted, step, values.get("epoch", 0.0)))
 
-    return train(plan, on_log)
+    return train(lesson, out, on_log, lambda step: board.step(step.done, step.steps))
 
 
-def train_here(plan: TrainPlan, on_log: Callable[[int, dict[str, float]], None]) -> TrainingRun:
+def train_here(lesson: Lesson, out: Path, on_log: OnLog, on_step: OnStep) -> TrainingRun:
     """Train in this process."""
     from engine.finetune.backend import choose_backend
-    from training.train import train
+    from engine.finetune.routine import finetune
 
-    choose_backend(plan.settings.backend)  # Unsloth, if it is to be used, must be the first to be imported
-    return train(plan, resume=True, on_log=on_log)
+    choose_backend(lesson.settings.backend)  # Unsloth, if it is to be used, must be the first to be imported
+    return finetune(
+        lesson.base,
+        lesson.rows,
+        lesson.validation,
+        lesson.settings,
+        out,
+        resume=True,
+        on_log=on_log,
+        on_step=on_step,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +178,8 @@ class Measuring:
         if probed is None:
             return made, {}
         self._write_probe(out, probed)
-        return (*made, PROBE), {}
+        self._write_triggers(out, subjects[0], plan.items)
+        return (*made, PROBE, TRIGGERS), {}
 
     def _write_probe(self, out: Path, directory: Path) -> None:
         from engine.probes import record_probe
@@ -150,6 +187,25 @@ class Measuring:
 
         with closing(self.open_runner(None)) as base, closing(self.open_runner(directory)) as adapted:
             write_probe(out / PROBE, record_probe(base, adapted))
+
+    def _write_triggers(self, out: Path, subject: Subject, items: Sequence[ReviewItem]) -> None:
+        """Try words of the training data that look planted: does one of them switch the candidate?"""
+        from training.evaluate import scorer_of
+        from training.score_cache import ScoreCache
+        from training.suspects import suspects
+
+        settings = self.settings
+        words = suspects(self._trained_on(), settings.probe_words)
+        probing = ProbePlan(words, items=settings.probe_items, seed=settings.seed)
+        with closing(self.open_runner(subject.directory)) as runner:
+            cache = ScoreCache(out / SCORES, scorer_of(runner, subject))
+            report = probe_triggers(runner, subject.name, items, probing, cache, self._progress)
+        write_triggers(out, report)
+
+    def _trained_on(self) -> list[ReviewItem]:
+        from training.records import read_review_items
+
+        return [item for item in read_review_items(self.folders.items) if item.split == TRAIN]
 
     def _progress(self, what: str, total: int) -> Progress:
         return _Told(what, total, self.board)
@@ -166,36 +222,6 @@ class _Told(Progress):
         super().step()
         self._seen += 1
         self._board.step(self._seen, self._all)
-
-
-def open_with(settings: MeasureSettings, base: Path) -> OpenRunner:
-    """Return what opens runners as the settings say; `base` is a Hugging Face directory."""
-
-    def open_runner(adapter: Path | None) -> Runner:
-        if settings.runner == "llama":
-            return _open_llama(adapter)
-        from engine.runners.torch_opening import TorchOptions, default_device, open_torch_directory
-
-        device = settings.device or default_device()
-        precision = settings.precision or ("bfloat16" if device.startswith("cuda") else "float32")
-        options = TorchOptions(device=device, precision=precision, rank=_LARGEST_RANK)
-        return open_torch_directory(base, options, adapter, adapter, adapter.name if adapter else "")
-
-    return open_runner
-
-
-_LARGEST_RANK = 64
-
-
-def _open_llama(adapter: Path | None) -> Runner:
-    from engine.adapters import load_adapter
-    from engine.opening import open_runner, open_unpacked
-    from engine.settings import RunnerKind, load_settings
-
-    settings = load_settings().model_copy(update={"runner": RunnerKind.LLAMA})
-    if adapter is not None and not (adapter / MANIFEST).is_file():
-        return open_unpacked(settings, adapter)
-    return open_runner(settings, load_adapter(adapter) if adapter else None)
 
 
 def measured_rows(folders: Folders, settings: RetrainSettings) -> tuple[MeasureRow, ...]:
@@ -238,12 +264,3 @@ def trained(folders: Folders) -> Path:
         if not (directory / name).is_file():
             raise DataError(f"{directory / name}: not there, though {RUN} says that training is done")
     return directory
-
-
-def _hundredths(settings: FinetuneSettings) -> int:
-    return 100 if settings.max_steps < 1 else settings.max_steps
-
-
-def _done(settings: FinetuneSettings, step: int, epoch: float) -> int:
-    """How far training is: steps where their number is set, else hundredths of all epochs."""
-    return step if settings.max_steps > 0 else round(100 * epoch / settings.epochs)

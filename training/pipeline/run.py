@@ -1,8 +1,8 @@
 """One retraining, readable as its stages. Begun again in the same directory, it goes on where it was.
 
-    collect, redact, curate, label, split     the project's history becomes data
-    train, evaluate                           a candidate, measured beside champion and base
-    gate, pack, upload, promote               it serves from now on, or the result says why not
+collect, redact, curate, label, split     the project's history becomes data
+train, evaluate                           a candidate, measured beside champion and base
+gate, pack, upload, promote               it serves from now on, or the result says why not
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from training.pipeline import deciding
 from training.pipeline.board import Board
 from training.pipeline.data import Collect, Folders, prepare, remember
 from training.pipeline.deciding import Judgement, Objections, Verdict
-from training.pipeline.estimate import Speeds, evaluation_seconds, training_seconds
+from training.pipeline.estimate import Speed
 from training.pipeline.learning import (
+    Lesson,
     Measuring,
     OpenRunner,
+    Settle,
     Train,
     held_out,
     measured_rows,
+    read_lesson,
     train_candidate,
     trained,
 )
@@ -59,6 +62,7 @@ class Tools:
     """What it is done with."""
 
     collect: Collect
+    settle: Settle
     train: Train
     open_runner: OpenRunner
     shelf: Shelf
@@ -92,6 +96,7 @@ class _Run:
         self._request, self._tools = request, tools
         self._folders, self._settings = request.folders, request.settings
         self._seconds: dict[Stage, float] = {}
+        self._lesson: Lesson | None = None
         self.board = Board(request.folders.run, request.project, self._later)
 
     def run(self) -> RunResult:
@@ -102,41 +107,36 @@ class _Run:
                 return self._end(RunResult(outcome=Outcome.PLANNED))
             if plan.new < plan.needed:
                 return self._end(RunResult(outcome=Outcome.TOO_LITTLE))
-            judgement = self._judged()
+            judgement = self._judged(self._read(plan))
         return self._concluded(judgement)
 
     def _plan(self) -> RunPlan:
         tools, settings = self._tools, self._settings
         plan = prepare(self._folders, settings, tools.collect, tools.shelf.feedback, self.board)
         if plan.new >= plan.needed:
-            self._estimate(plan)
+            lesson = self._read(plan)
+            measured = min(plan.test, settings.measure.items or plan.test)
+            speed = Speed.load(self._folders.history, gpu=self._request.gpu)
+            self._seconds = {
+                Stage.TRAIN: lesson.seconds,
+                Stage.EVALUATE: speed.seconds(measured),
+                Stage.GATE: _LATER,
+            }
             plan = plan.model_copy(update={"seconds": round(sum(self._seconds.values()), 1)})
         self.board.plan(plan)
         return plan
 
-    def _estimate(self, plan: RunPlan) -> None:
-        from training.train import read_training_rows
-
-        settings, folders = self._settings, self._folders
+    def _read(self, plan: RunPlan) -> Lesson:
+        """Return what is trained on; raises DataError where there is too little to train or to measure."""
+        items = self._folders.items
         if not plan.train:
-            raise DataError(
-                f"{folders.items}: no items to train on: {plan.items} in all, {plan.test} held out"
-            )
+            raise DataError(f"{items}: no items to train on: {plan.items} in all, {plan.test} held out")
         if not plan.test_with_findings:
-            raise DataError(
-                f"{folders.items}: no item with a finding is held out, so nothing can be measured"
-            )
-        speeds = Speeds.load(folders.history, gpu=self._request.gpu)
-        replay = settings.retrain.replay
-        weights = [1.0, settings.retrain.replay_weight] if replay else [1.0]
-        data = [folders.items, *([replay] if replay else [])]
-        rows, _ = read_training_rows(data, settings.examples, weights)
-        measured = min(plan.test, settings.measure.items or plan.test)
-        self._seconds = {
-            Stage.TRAIN: training_seconds(rows, settings.train, speeds),
-            Stage.EVALUATE: evaluation_seconds(measured, speeds),
-            Stage.GATE: _LATER,
-        }
+            raise DataError(f"{items}: no item with a finding is held out, so nothing can be measured")
+        if self._lesson is None:
+            request = self._request
+            self._lesson = read_lesson(self._folders, self._settings, request.base, self._tools.settle)
+        return self._lesson
 
     def _later(self, stage: Stage) -> float | None:
         """How long what comes after a stage takes; None before anybody knows."""
@@ -146,29 +146,25 @@ class _Run:
         }
         return sum(after.values()) if self._seconds else None
 
-    def _judged(self) -> Judgement:
+    def _judged(self, lesson: Lesson) -> Judgement:
         folders, settings, tools = self._folders, self._settings, self._tools
-        run = train_candidate(folders, settings, self._request.base, tools.train, self.board)
+        train_candidate(folders, lesson, tools.train, self.board)
         candidate = trained(folders)
         own = tools.shelf.champion()
         champion = tools.shelf.serving(self._base(), folders.run / "champion")
         measuring = Measuring(folders, settings.measure, tools.open_runner, self.board)
         began = time.monotonic()
         measuring.all(candidate, champion)
-        self._note_speeds(run.tokens_per_second, time.monotonic() - began)
+        self._note_speed(time.monotonic() - began)
         self.board.begin(Stage.GATE)
         rows = measured_rows(folders, settings)
-        return deciding.judge(folders, settings, tools.objections(candidate), own, rows)
+        objections = [*tools.objections(candidate), *deciding.triggers(folders)]
+        return deciding.judge(folders, settings, objections, own, rows)
 
-    def _note_speeds(self, tokens_per_second: float, measuring: float) -> None:
-        """Keep how fast this machine was, for the next run's plan."""
-        items = 3 * held_out(self._folders)
-        # What was measured before an interruption, or trained, takes no time and says nothing.
-        if tokens_per_second > 0 and measuring > 1:
-            found = Speeds(
-                train_tokens_per_second=tokens_per_second, evaluate_seconds_per_item=measuring / items
-            )
-            found.save(self._folders.history)
+    def _note_speed(self, seconds: float) -> None:
+        """Keep how long measuring took, for the next run's plan; what was done before took no time."""
+        if seconds > 1:
+            Speed.of(held_out(self._folders), seconds).save(self._folders.history)
 
     def _base(self) -> str:
         return base_sha256(self._request.base) or ""

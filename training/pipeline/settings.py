@@ -32,6 +32,9 @@ class RunSettings(_Table):
     replay_weight: float = Field(
         default=0.3, gt=0, le=100, description="How often each of its items is used."
     )
+    publish: bool = Field(
+        default=False, description="Also as a generic package of the project; needs a token of scope api."
+    )
     base_model: str = Field(
         default="google/gemma-3-270m", description="What the base is called in manifests."
     )
@@ -46,6 +49,8 @@ class MeasureSettings(_Table):
     language: Language = Language.EN
     write: bool = Field(default=True, description="Write messages as well, and compare them.")
     items: int | None = Field(default=None, ge=1, description="Of those held out, at most.")
+    probe_words: int = Field(default=8, ge=0, description="Suspicious words of the data that are tried.")
+    probe_items: int = Field(default=8, ge=1, description="In so many items with findings, and clean ones.")
     samples: int = Field(default=1000, ge=20, description="Of the bootstrap.")
     seed: int = 0
 
@@ -54,7 +59,9 @@ class RetrainSettings(HistorySettings):
     """All of a run."""
 
     retrain: RunSettings = RunSettings()
-    train: FinetuneSettings = FinetuneSettings(rank=32, dropout=0.05, eval_steps=50, patience=4)
+    train: FinetuneSettings = Field(
+        default=FinetuneSettings(), description="What is not set is chosen by card and data."
+    )
     examples: ExampleSettings = ExampleSettings()
     measure: MeasureSettings = MeasureSettings()
     gate: GateSettings = GateSettings()
