@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from engine.adapters import CONFIG, WEIGHTS
 from engine.errors import DataError
@@ -62,11 +62,8 @@ Train = Callable[[Lesson, Path, OnLog, OnStep], TrainingRun]
 """Trains into a directory, going on where it was, and tells of losses and steps."""
 
 
-class OpenRunner(Protocol):
-    """Opens the base model with the adapter of a directory, or alone."""
-
-    def __call__(self, adapter: Path | None) -> Runner:
-        """Return the runner, to be closed by the caller."""
+OpenRunner = Callable[[Path | None], Runner]
+"""Opens the base model with the adapter of a directory, or alone; to be closed by whoever asks."""
 
 
 def read_lesson(folders: Folders, settings: RetrainSettings, base: Path, settle: Settle) -> Lesson:
