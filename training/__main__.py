@@ -22,14 +22,17 @@ from training.cli import (
     history,
     inspect,
     pack,
+    plan,
+    prefer,
     publish,
     sft,
     shuffle,
 )
 
 SUBCOMMANDS = (
-    history, extra, convert, inspect, sft, evaluate, shuffle, benchmark, gate, pack, export, publish,
-)  # fmt: skip
+    *(history, extra, convert, inspect, plan, sft, prefer),
+    *(evaluate, shuffle, benchmark, gate, pack, export, publish),
+)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

@@ -38,6 +38,7 @@ class RunRecord(BaseModel):
     dtype: str
     data_fingerprint: str
     settings: dict[str, JsonValue]
+    preference: dict[str, JsonValue] | None = Field(default=None, description="Where it was tuned on that.")
     versions: dict[str, str]
 
 
@@ -65,7 +66,7 @@ def pack(
         dtype=record.dtype,
         rank=int(_json(run / "adapter" / CONFIG)["r"]),
         data_fingerprint=record.data_fingerprint,
-        settings=record.settings,
+        settings=record.settings | _tuning(record),
         versions=record.versions,
         seed=int(str(record.settings.get("seed", 0))),
         languages=tuple(languages),
@@ -99,6 +100,10 @@ def _write(source: Path, manifest: Manifest, evaluation: Path, card: Path | None
     else:
         _copy(card, out / CARD)
     return write_manifest(out, manifest)
+
+
+def _tuning(record: RunRecord) -> dict[str, JsonValue]:
+    return {"preference": record.preference["settings"]} if record.preference else {}
 
 
 def _scores(path: Path) -> dict[str, float]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import re
 import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +19,9 @@ import bot.__main__
 import engine.__main__
 import lsp.__main__
 import training.__main__
+from bot.registry import CommandSpec
 from engine.config import parse_config
+from engine.wire import Language
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "deploy" / "docs"
@@ -104,6 +109,18 @@ def test_the_example_of_a_projects_settings_is_one() -> None:
     """With every key it has to have."""
     [example] = blocks(DOCS / "maintainers.md", "toml")
     assert parse_config(example.encode()).auto_review
+
+
+def test_the_example_of_a_command_is_one() -> None:
+    """What whoever follows the page writes loads, and its command answers in both languages."""
+    [module] = blocks(DOCS / "contributing.md", "python")
+    made: dict[str, Any] = {}
+    exec(module, made)
+    spec = made["COMMAND"]
+    assert isinstance(spec, CommandSpec)
+    assert set(spec.about) == set(Language)
+    said = {asyncio.run(spec.run(None, SimpleNamespace(language=language))) for language in Language}
+    assert len(said) == len(Language)
 
 
 def test_the_page_of_settings_is_current(

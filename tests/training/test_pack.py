@@ -58,6 +58,14 @@ def stages(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_manifest_says_that_preferences_were_tuned(stages: Path) -> None:
+    """With what settings; the others are those of the adapter that it began with."""
+    run = {**RUN, "preference": {"settings": {"beta": 0.1}, "accepted": 12}}
+    (stages / "run" / "run.json").write_text(json.dumps(run))
+    manifest = load_adapter(_pack(stages).path).manifest
+    assert manifest.settings == {"seed": 7, "rank": 4, "preference": {"beta": 0.1}}
+
+
 def _pack(stages: Path) -> Any:
     return pack(stages / "run", stages / "eval", stages / "CARD.md", stages / "out", name="mine")
 
