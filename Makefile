@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES := bot engine lsp training tests
+SOURCES := bot deploy engine lsp training tests
 EXAMPLE := tests/data/example.diff
 CODE := \.(py|java|js|jsx|ts|tsx|go|rs|c|h|cc|cpp|hpp|cs|rb|php|kt|swift|scala|sh)$$
 
@@ -10,7 +10,7 @@ CODE := \.(py|java|js|jsx|ts|tsx|go|rs|c|h|cc|cpp|hpp|cs|rb|php|kt|swift|scala|s
 CPU := $(VENV)/.cpu
 DEV := $(VENV)/.dev
 
-.PHONY: review test test-editors check fix golden clean
+.PHONY: review test test-editors check fix golden licences sbom clean
 
 review: $(CPU)  ## review the last commit, or DIFF=file
 	@if [ -n "$(DIFF)" ]; then \
@@ -41,6 +41,13 @@ fix: $(DEV)  ## mend what can be mended by a tool
 
 golden: $(DEV)  ## write the golden files anew; read the diff before committing it
 	$(BIN)/python -m pytest --update-goldens
+
+licences: $(DEV)  ## write deploy/docs/licences.md anew
+	$(BIN)/python deploy/licences.py
+
+sbom: $(DEV)  ## list all that is installed, in CycloneDX: build/sbom.cdx.json
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --of JSON -o build/sbom.cdx.json
 
 clean:  ## remove the environment and what tools left behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
