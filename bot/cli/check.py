@@ -49,7 +49,8 @@ def _surroundings(environ: Mapping[str, str]) -> list[Check]:
 
 
 async def _checks(settings: BotSettings) -> list[Check]:
-    from bot.app import gitlab_options, secrets_of
+    from bot.addresses import gitlab_options
+    from bot.app import secrets_of
     from bot.checks import examine
     from bot.gitlab_client import PythonGitLab
 
