@@ -230,6 +230,7 @@ def test_states_of_work(status: str, outcome: str, state: JobState) -> None:
     ("payload", "what"),
     [
         ({"command": {"name": "ask", "text": "secret"}}, "/ask"),
+        ({"project": "team/app", "iid": 0, "asked": None, "dry_run": True}, ""),  # a nightly training
         ({"good": False}, "👎"),
         ({"kind": "hint"}, "hint"),
         ({"reason": "pushed", "kind": "review"}, "pushed"),
