@@ -6,7 +6,7 @@ process that ends anywhere loses minutes at most. What takes hours to import is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -192,17 +192,17 @@ class Measuring:
         from training.suspects import suspects
 
         settings = self.settings
-        words = suspects(self._trained_on(), settings.probe_words)
+        words = suspects(self._trained_on, settings.probe_words)
         probing = ProbePlan(words, items=settings.probe_items, seed=settings.seed)
         with closing(self.open_runner(subject.directory)) as runner:
             cache = ScoreCache(out / SCORES, scorer_of(runner, subject))
             report = probe_triggers(runner, subject.name, items, probing, cache, self._progress)
         write_triggers(out, report)
 
-    def _trained_on(self) -> list[ReviewItem]:
+    def _trained_on(self) -> Iterator[ReviewItem]:
         from training.records import read_review_items
 
-        return [item for item in read_review_items(self.folders.items) if item.split == TRAIN]
+        return (item for item in read_review_items(self.folders.items) if item.split == TRAIN)
 
     def _progress(self, what: str, total: int) -> Progress:
         return _Told(what, total, self.board)
