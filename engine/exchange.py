@@ -38,6 +38,7 @@ class HttpOptions:
     silence_seconds: float = 60  # the engine says something every ten
     attempts: int = 5
     first_pause: float = 0.5  # the longest pause before the second attempt; doubles each time
+    ca_setting: str = "ENGINE_CA_FILE"  # what `ca_file` is called, for whoever has to set it
 
 
 class Exchange:
@@ -165,7 +166,7 @@ class Exchange:
             return self._connect()
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(
-                f"{self.address}: {error.verify_message}; ENGINE_CA_FILE names what to trust"
+                f"{self.address}: {error.verify_message}; {self._options.ca_setting} names what to trust"
             ) from error
         except OSError as error:
             raise _Again(Unreachable(f"cannot reach {self.address}: {error}"), 0) from error

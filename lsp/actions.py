@@ -1,4 +1,4 @@
-"""Placed findings -> code actions. Pure.
+"""Placed findings and threads -> code actions. Pure.
 
 A finding is on the board only while its own code stands there, and a suggestion's edit carries the document's
 version, or is made when the client asks for it: what is replaced is what was reviewed.
@@ -16,6 +16,7 @@ from lsp.documents import Document
 from lsp.lines import content, width
 from lsp.placing import Placed
 from lsp.texts import Texts
+from lsp.threads import PlacedThread
 from lsp.verdicts import WrongReason
 
 _ANNOTATION = "suggestion"
@@ -49,6 +50,12 @@ def actions_for(
     yield _command(texts.copy_prompt, "tenken.copyPrompt", about)
     if threads:
         yield _command(texts.open_thread, "tenken.openThread", about)
+
+
+def thread_action(placed: PlacedThread, document: Document, texts: Texts) -> types.CodeAction:
+    """Return what can be done about a thread: it is read and answered in the browser."""
+    about: dict[str, object] = {"uri": document.uri, "thread": placed.thread.id}
+    return _command(texts.open_thread, "tenken.openThread", about)
 
 
 def _command(title: str, command: str, argument: dict[str, object]) -> types.CodeAction:

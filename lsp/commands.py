@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from lsprotocol import types
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from lsp import hovers
-from lsp.actions import Abilities, actions_for, resolved
+from lsp.actions import Abilities, actions_for, resolved, thread_action
 from lsp.changes import Compared
 from lsp.client import Tone
 from lsp.diagnostics import diagnostic
@@ -33,6 +34,7 @@ class Argument(BaseModel):
 
     uri: str | None = None
     fingerprint: str | None = None
+    thread: str | None = None
     force: bool = False
     base: str = ""
     reason: str = ""
@@ -75,6 +77,8 @@ class Commands:
                 self._clear(argument.uri)
             case "tenken.undo":
                 self._remarks.undo(argument.uri, argument.fingerprint)
+            case "tenken.openThread" if argument.thread:
+                return await self._remarks.open_thread(_needed("uri", argument.uri), argument.thread)
             case "tenken.showStatus":
                 return await self._status()
             case _:
@@ -89,12 +93,14 @@ class Commands:
             return []
         document, path = known
         first, last = params.range.start.line, params.range.end.line
-        threads = bool(self._desk.settings.gitlab_url)
-        return [
+        desk, threads = self._desk, bool(self._desk.settings.gitlab_url)
+        found = [
             action
-            for placed in self._desk.board.on_lines(path, first, last)
-            for action in actions_for(placed, document, self._desk.texts, self._able, threads=threads)
+            for placed in desk.board.on_lines(path, first, last)
+            for action in actions_for(placed, document, desk.texts, self._able, threads=threads)
         ]
+        shown = desk.threads.on_lines(path, first, last)
+        return found + [thread_action(placed, document, desk.texts) for placed in shown]
 
     def resolve(self, action: types.CodeAction) -> types.CodeAction:
         """Return an action with its edit, or without where the code changed since: then a message says so."""
@@ -109,22 +115,29 @@ class Commands:
         return resolved(action, placed, known[0])
 
     def hover(self, uri: str, line: int) -> types.Hover | None:
-        """Return what is said of the findings on a line."""
+        """Return what is said of the findings and in the threads on a line."""
         path = self.session.workspace.path_of(uri)
-        placed = self._desk.board.on_lines(path, line, line) if path else []
-        if path is None or not placed:
+        if path is None:
             return None
-        findings, adapter = [p.finding for p in placed], self._desk.board.adapter(path)
+        board, threads = self._desk.board, self._desk.threads
+        about = hovers.About(
+            tuple(placed.finding for placed in board.on_lines(path, line, line)),
+            tuple(placed.thread for placed in threads.on_lines(path, line, line)),
+            board.adapter(path),
+            partial(threads.about, path),
+        )
+        if not about.findings and not about.threads:
+            return None
         kind, write = types.MarkupKind.PlainText, hovers.text
         if types.MarkupKind.Markdown in self._editor.hover_formats:
             kind, write = types.MarkupKind.Markdown, hovers.markdown
-        value = write(findings, adapter, self._desk.language)
+        value = write(about, self._desk.language)
         return types.Hover(contents=types.MarkupContent(kind=kind, value=value))
 
     def diagnostics(self, uri: str) -> list[str]:
         """Return a document's diagnostics, each as JSON."""
         path = self.session.workspace.path_of(uri)
-        return [diagnostic(placed) for placed in self._desk.board.visible(path)] if path else []
+        return [diagnostic(placed) for placed in self._desk.shown(path)] if path else []
 
     def close(self) -> None:
         """End everything."""
@@ -134,6 +147,7 @@ class Commands:
     async def _review(self, uri: str | None, wish: Wish) -> None:
         """Have everything reviewed, or the repository of an address."""
         await self.session.ready()
+        self.session.threads.refresh()
         path = self.session.workspace.path_of(uri) if uri else None
         if path is not None:
             found = [await self.session.adopt(folder_of(path), wish)]
@@ -170,7 +184,7 @@ class Commands:
                 if result is not None and not self._editor.takes_results:
                     await self._editor.show(self._desk.texts.prompt_title, str(result["text"]))
             case _:
-                result = await remarks.open_thread(uri, mark)
+                result = await remarks.open_thread_about(uri, mark)
         return result
 
     async def _status(self) -> dict[str, object]:

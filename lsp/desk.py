@@ -15,17 +15,20 @@ from lsp.board import Board
 from lsp.care import EngineCare, OpenEngine
 from lsp.changes import Compared
 from lsp.client import Client, Progress, Tone
+from lsp.documents import Document
 from lsp.engines import open_engine
 from lsp.findings_cache import FindingsCache
+from lsp.gitlab import GitLab
 from lsp.lines import Encoding
 from lsp.outages import State, state_of
-from lsp.places import Repository
-from lsp.placing import Placed
+from lsp.places import Repository, read_lines
+from lsp.placing import Placed, Standing
 from lsp.planning import Order, Plan, PlannedFile, make_plan
 from lsp.publishing import Publisher
 from lsp.settings import LspSettings, Scope
-from lsp.snapshots import Snapshot, place_all, read_lines
+from lsp.snapshots import Carry, Snapshot, place_all
 from lsp.texts import TEXTS, Texts
+from lsp.thread_board import ThreadBoard
 from lsp.verdicts import Verdicts
 from lsp.workspace import Workspace
 
@@ -55,6 +58,7 @@ class Desk:
         self.cache = FindingsCache(self.settings.caches(environ))
         self.verdicts: dict[Path, Verdicts] = {}
         self.care = EngineCare(open_with, self._complain)
+        self.gitlab = GitLab(self.settings)
         self.changed: Callable[[], None] = lambda: None
         self.adapter = ""
         self._environ = environ
@@ -68,6 +72,20 @@ class Desk:
     def board(self) -> Board:
         """What is shown."""
         return self._publisher.board
+
+    @property
+    def threads(self) -> ThreadBoard:
+        """The merge request's threads that are shown."""
+        return self._publisher.threads
+
+    def shown(self, path: Path) -> list[Standing]:
+        """Return all that is shown of a file."""
+        return self._publisher.shown(path)
+
+    @property
+    def encoding(self) -> Encoding:
+        """The client's units of columns."""
+        return self._encoding
 
     @property
     def language(self) -> Language:
@@ -99,6 +117,7 @@ class Desk:
         self.settings = settings
         self.cache = FindingsCache(settings.caches(self._environ))
         self.care.configure(settings)
+        self.gitlab = GitLab(settings)
         self._said.clear()
 
     @property
@@ -148,6 +167,26 @@ class Desk:
     def progress(self, cancelled: Callable[[], None]) -> Progress:
         """Show that a review begins."""
         return self.client.progress(self.texts.progress_title, cancelled)
+
+    def follow(self, path: Path, document: Document) -> None:
+        """Have what is shown of a file follow its document from now on."""
+        document.followers += [partial(self.board.edit, path), partial(self.threads.edit, path)]
+        if path in self.board.paths or path in self.threads.paths:
+            carry = Carry(read_lines(path), document.lines)
+            self.board.keep(path, carry)
+            self.threads.keep(path, carry)
+            self.refresh(path)
+
+    def refresh(self, path: Path) -> None:
+        """Publish a file again: what is hidden of it changed, or its address."""
+        self.board.refresh(path)
+        self.threads.refresh(path)
+
+    def clear(self, paths: Iterable[Path]) -> None:
+        """Take off whatever is shown of these files."""
+        found = tuple(paths)
+        self.board.clear(found)
+        self.threads.clear(found)
 
     def say(self, tone: Tone, text: str) -> None:
         """Show a message."""

@@ -52,7 +52,14 @@ class RemoteEngine(HttpReviewClient):
 
     def __init__(self, url: str, token: str, ca_file: Path | None, proxy: str) -> None:
         self.name = str(Address.parse(url))
-        options = HttpOptions(token, ca_file, proxy or proxy_for(url), connect_seconds=5, attempts=1)
+        options = HttpOptions(
+            token=token,
+            ca_file=ca_file,
+            ca_setting="caFile",
+            proxy=proxy or proxy_for(url),
+            connect_seconds=5,
+            attempts=1,
+        )
         super().__init__(url, options)
         self._feedback = HttpFeedbackClient(url, options)
 

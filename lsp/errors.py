@@ -3,7 +3,8 @@
 LspError
 ├── NoEngine        there is nothing that could review: no address, and no embedded engine
 ├── EmbeddedFailed  the embedded engine's process does not start, or ended
-└── TimedOut        a review took longer than it may
+├── TimedOut        a review took longer than it may
+└── UnknownProject  GitLab has no such project, or not for this token
 """
 
 from __future__ import annotations
@@ -25,3 +26,7 @@ class EmbeddedFailed(LspError, EngineError):
 
 class TimedOut(LspError):
     """A review took longer than it may."""
+
+
+class UnknownProject(LspError):
+    """GitLab has no such project, or not for this token."""

@@ -1,7 +1,7 @@
 """Where files are: addresses and paths, the repository that a file is in, and how the editor names both.
 
 Paths inside are real, with no symbolic link in them: that is how git names them. What is published carries
-the name that the editor uses.
+the name that the editor uses. A file's lines are those that an editor would show.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from pygls.uris import from_fs_path, to_fs_path
 
 from engine.errors import InputError
 from engine.git import Git
+from lsp.lines import split_lines
+
+_READ_LIMIT = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,16 @@ def uri_of(path: Path, folders: Iterable[str]) -> str:
         if named and path.is_relative_to(at := real(Path(named))):
             return from_fs_path(str(Path(named) / path.relative_to(at))) or ""
     return from_fs_path(str(path)) or ""
+
+
+def read_lines(path: Path) -> list[str] | None:
+    """Return a file's lines as an editor would show them, None where it cannot be read or is too big."""
+    try:
+        if path.stat().st_size > _READ_LIMIT:
+            return None
+        return split_lines(path.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff"))
+    except OSError:
+        return None
 
 
 def _changed_at(path: Path) -> int:

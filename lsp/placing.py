@@ -7,8 +7,8 @@ It is placed only where its own code still stands: none is ever shown on a line 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol, Self
 
 from engine.findings import Finding
 from lsp.lines import Edit, content, follow
@@ -22,6 +22,24 @@ Moved = Callable[[int, int], Lines | None]
 _UNREADABLE = "\ufffd"
 
 
+class Standing(Protocol):
+    """What stands on lines: a finding, or a thread."""
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def last(self) -> int: ...
+
+    @property
+    def template(self) -> str: ...
+
+    @property
+    def code(self) -> str: ...
+
+    def after(self, edit: Edit) -> Self | None: ...
+
+
 class Placed(NamedTuple):
     """A finding and where it stands. `template` is its diagnostic, ready but for the lines."""
 
@@ -30,10 +48,23 @@ class Placed(NamedTuple):
     last: int
     template: str = ""
 
+    @property
+    def code(self) -> str:
+        """Its lines."""
+        return self.finding.code
+
     def after(self, edit: Edit) -> Placed | None:
         """Return it after an edit of the text; None where that touched it."""
         place = follow(self.first, self.last, edit)
         return Placed(self.finding, *place, self.template) if place else None
+
+
+def followed(edits: Iterable[Edit], first: int, last: int) -> Lines | None:
+    """Return where lines are after edits, the lowest of which comes first; None where one touched them."""
+    lines: Lines | None = (first, last)
+    for edit in edits:
+        lines = follow(*lines, edit) if lines else None
+    return lines
 
 
 def unmoved(first: int, last: int) -> Lines | None:

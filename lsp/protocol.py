@@ -11,12 +11,14 @@ import inspect
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from lsprotocol import types
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 _CLOSE_SECONDS = 2.0
+_ASKED_FOR = {"synchronization", "publishDiagnostics", "diagnostic", "codeAction", "hover"}
 
 
 class TenkenProtocol(LanguageServerProtocol):
@@ -36,6 +38,18 @@ class TenkenProtocol(LanguageServerProtocol):
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         """Hand it on."""
         self._hand_on(types.TEXT_DOCUMENT_DID_CLOSE, params)
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """Return a message's object; of what a client can do with documents only what is asked for here.
+
+        cattrs compiles code for each class that it meets, and a client tells of fifty of which five matter.
+        """
+        if data.get("method") == types.INITIALIZE and "jsonrpc" in data:
+            with suppress(AttributeError, TypeError, KeyError):
+                able = data["params"]["capabilities"]
+                documents = able["textDocument"].items()
+                able["textDocument"] = {name: value for name, value in documents if name in _ASKED_FOR}
+        return super().structure_message(data)
 
     def send_text(self, message: str) -> None:
         """Send a message that is JSON already."""

@@ -1,4 +1,4 @@
-"""The board's findings -> notifications, a moment after something changed and not once for every key."""
+"""What the boards show -> notifications, a moment after something changed and not once for every key."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from lsp.board import Board, Hidden
 from lsp.client import Client
 from lsp.diagnostics import publication
 from lsp.documents import Document
+from lsp.placing import Standing
+from lsp.thread_board import ThreadBoard
 
 _DELAY_SECONDS = 0.05
 
 
 class Publisher:
-    """Publishes what its board shows, each file under the address that the editor has for it."""
+    """Publishes what its boards show, each file under the address that the editor has for it."""
 
     def __init__(
         self,
@@ -26,6 +28,7 @@ class Publisher:
         pulls: bool,
     ) -> None:
         self.board = Board(self.changed, hidden)
+        self.threads = ThreadBoard(self.changed, self.board, hidden)
         self._client = client
         self._document_at = document_at
         self._uri_of = uri_of
@@ -39,6 +42,11 @@ class Publisher:
         self._changed[path] = None
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY_SECONDS, self._due)
+
+    def shown(self, path: Path) -> list[Standing]:
+        """Return all that is shown of a file, from its top."""
+        findings, threads = self.board.visible(path), self.threads.visible(path)
+        return sorted([*findings, *threads], key=lambda p: (p.first, p.last)) if threads else [*findings]
 
     def flush(self) -> None:
         """Publish what changed."""
@@ -55,7 +63,7 @@ class Publisher:
                 if self._published.pop(path, None) is not None:
                     self._client.send(publication(uri, document.version, ()))
                 continue
-            shown = self.board.visible(path)
+            shown = self.shown(path)
             self._client.send(publication(uri, document.version if document else None, shown))
             if shown:
                 self._published[path] = uri

@@ -90,7 +90,7 @@ class Remarks:
         back = _feedback(verdicts, mark, FeedbackVerdict.ACCEPTED, "", desk.board.adapter(at))
         undone: list[bool] = []
         if self._keep(lambda: undone.append(verdicts.undo(mark, back))):
-            desk.board.refresh(at)
+            desk.refresh(at)
             desk.say(Tone.INFO, desk.texts.brought_back if undone[0] else desk.texts.nothing_to_undo)
 
     async def explain(self, uri: str, fingerprint: str) -> dict[str, object] | None:
@@ -120,7 +120,16 @@ class Remarks:
         _, placed = known
         return {"text": hovers.prompt(placed.finding, placed.first, placed.last, self._desk.language)}
 
-    async def open_thread(self, uri: str, fingerprint: str) -> dict[str, object] | None:
+    async def open_thread(self, uri: str, thread: str) -> dict[str, object] | None:
+        """Open a thread that is shown; return its address, or None after a message."""
+        path = self._session.workspace.path_of(uri)
+        placed = self._desk.threads.find(path, thread) if path else None
+        if placed is None:
+            self._desk.say(Tone.INFO, self._desk.texts.gone)
+            return None
+        return await self._opened(placed.thread.url)
+
+    async def open_thread_about(self, uri: str, fingerprint: str) -> dict[str, object] | None:
         """Open the merge request's thread about a finding; return its address, or None after a message."""
         desk = self._desk
         known, reviewers = self._known(uri, fingerprint), self._session.reviewers_of(uri)
@@ -129,15 +138,21 @@ class Remarks:
         if not desk.settings.gitlab_url:
             desk.say(Tone.INFO, desk.texts.no_gitlab)
             return None
+        if url := desk.threads.about(known[0], fingerprint):
+            return await self._opened(url)
         root = reviewers[0].repository.root
         try:
-            url = await in_thread(partial(find_thread, root, known[1].finding.fingerprint, desk.settings))
+            found = await in_thread(partial(find_thread, root, fingerprint, desk.gitlab))
         except TenkenError as error:
             desk.say(Tone.ERROR, str(error))
             return None
-        if url is None:
+        if found is None:
             desk.say(Tone.INFO, desk.texts.no_thread)
             return None
+        return await self._opened(found)
+
+    async def _opened(self, url: str) -> dict[str, object]:
+        desk = self._desk
         if not await desk.client.open(url):
             desk.say(Tone.INFO, desk.texts.thread_at.format(url=url))
         return {"url": url}
@@ -191,7 +206,7 @@ class Remarks:
         verdicts = self._desk.verdicts_of(path)
         if verdicts is not None and self._keep(partial(keep, verdicts, self._desk.board.adapter(path))):
             self._undoable.append((path, fingerprint))
-            self._desk.board.refresh(path)
+            self._desk.refresh(path)
             self._desk.say(Tone.INFO, text)
 
     def _keep(self, keep: Callable[[], Any]) -> bool:

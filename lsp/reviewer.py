@@ -1,4 +1,4 @@
-"""The reviews of one repository: when one begins, what a newer wish does to one that runs, what comes of it.
+"""The reviews of one repository: when one begins, and what a newer wish does to one that runs.
 
 One runs at a time. A wish waits for further ones, then the changes are read; a running review of what is
 still in them goes on, one of something else is stopped: the newest wins. Old findings stay until the new ones
@@ -8,32 +8,24 @@ of their file are complete, so nothing flickers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 from engine.errors import TenkenError
-from engine.findings import Finding
-from engine.review import Progress, review_without_model
-from engine.runners import Cancellation
-from engine.wire import FileCoverage, Review, SkipReason
+from engine.wire import SkipReason
 from lsp.background import Tasks, in_thread, report
 from lsp.changes import Compared
-from lsp.client import Progress as ShownProgress
 from lsp.client import Tone
 from lsp.desk import Desk
-from lsp.errors import TimedOut
 from lsp.findings_cache import Known
 from lsp.lines import split_lines
 from lsp.outages import State, state_of
 from lsp.places import Repository
-from lsp.planning import Plan, PlannedFile
+from lsp.planning import Plan
+from lsp.run import Run
 from lsp.snapshots import Snapshot, stands_in
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +53,6 @@ class Wish:
         )
 
 
-@dataclass(slots=True)
-class Run:
-    """A review that runs."""
-
-    plan: Plan
-    files: tuple[PlannedFile, ...]
-    snapshot: Snapshot
-    cancellation: Cancellation
-    timed_out: bool = False
-    progress: ShownProgress | None = None
-    done: int = 0
-    found: int = 0
-    taken: int = 0
-
-
 class Reviewer:
     """Reviews one repository."""
 
@@ -83,6 +60,7 @@ class Reviewer:
         self.repository = repository
         self.problem = ""  # why its changes cannot be read
         self.problem_state = State.IDLE
+        self.all_excluded = False  # something changed, and settings leave out all of it
         self.left_out = 0
         self.unknown = 0
         self.run: Run | None = None
@@ -91,6 +69,7 @@ class Reviewer:
         self._is_mine: Callable[[Path], bool] = lambda path: is_of(path, repository)
         self._tasks = Tasks()
         self._wish: Wish | None = None
+        self._doing: Wish | None = None
         self._wished = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -102,6 +81,11 @@ class Reviewer:
         self._wish = wish.over(self._wish)
         self._wished.set()
 
+    @property
+    def undone(self) -> Wish | None:
+        """What was wished and is not done yet."""
+        return self._wish.over(self._doing) if self._wish else self._doing
+
     def look(self) -> None:
         """Notice what git did since the last look."""
         stamp = self.repository.stamp()
@@ -112,19 +96,20 @@ class Reviewer:
     async def stop(self) -> None:
         """End the running review with what it has."""
         if self.run is not None:
-            self.run.cancellation.cancel()
+            self.run.stop()
             await self._ended.wait()
 
     def close(self) -> None:
         """End everything."""
         if self.run is not None:
-            self.run.cancellation.cancel()
+            self.run.stop()
         self._tasks.cancel()
 
     async def _work(self) -> None:
         while True:
             await self._wished.wait()
             wish = await self._settled()
+            self._doing = wish.over(self._doing)
             snapshot = self._desk.workspace.snapshot(self.repository, self._is_mine)
             try:
                 plan = await self._read(wish, snapshot)
@@ -133,6 +118,8 @@ class Reviewer:
             except Exception as error:  # noqa: BLE001 - the outermost loop of a repository
                 snapshot.release()
                 report(error, "reviewer")
+            if self.run is None:
+                self._doing = None
 
     async def _settled(self) -> Wish:
         """Return what is wished when no further wish came for a while."""
@@ -164,8 +151,8 @@ class Reviewer:
         self.problem = ""
         self._show_known(plan, snapshot)
         if news:
-            for path in filter(self._is_mine, self._desk.board.paths):
-                self._desk.board.refresh(path)
+            for path in filter(self._is_mine, {*self._desk.board.paths, *self._desk.threads.paths}):
+                self._desk.refresh(path)
         return plan
 
     def _trouble(self, error: TenkenError) -> None:
@@ -195,9 +182,9 @@ class Reviewer:
         wanted = plan.wanted(first=wish.first, only=wish.only, force=wish.force)
         files = plan.fitting(wanted)
         self.left_out, self.unknown = len(wanted) - len(files), len(wanted)
+        self.all_excluded = _all_excluded(plan, {})
         if wish.by_person and not wanted:
-            texts = self._desk.texts
-            self._desk.say(Tone.INFO, texts.nothing_new if plan.files else texts.nothing_changed)
+            self._desk.say(Tone.INFO, self._nothing(plan))
         self._desk.changed()
         if self.run is not None:
             now = {file.key for file in plan.files}
@@ -208,103 +195,33 @@ class Reviewer:
                 return False  # it goes on, and what it does not read is looked for when it ends
         if not files or not wish.ask_engine or not self._desk.care.may_ask(by_person=wish.by_person):
             return False
-        self.run = Run(plan, files, snapshot, Cancellation())
+        self.run = Run(self._desk, plan, files, snapshot)
         self._ended.clear()
         self._tasks.start(self._review(self.run), "review")
         return True
 
-    async def _review(self, run: Run) -> None:
-        desk, loop = self._desk, asyncio.get_running_loop()
-        run.progress = progress = desk.progress(run.cancellation.cancel)
-        timer = loop.call_later(desk.settings.timeout_seconds, self._time_out, run)
-        desk.changed()
-        try:
-            review = await in_thread(partial(self._ask, run, loop), "review")
-            desk.succeeded(self.repository, review.adapter)
-            await self._take(run, review)
-        except TenkenError as error:
-            if not run.cancellation.cancelled:  # else this is how it ended
-                desk.care.failed(error)
-        except Exception as error:  # noqa: BLE001 - it is told, and the next review is tried
-            report(error, "review")
-            desk.care.failed(error)
-        finally:
-            timer.cancel()
-            if run.timed_out:
-                desk.care.failed(TimedOut(desk.timed_out_text()))
-            progress.end(self._end_text(run))
-            run.snapshot.release()
-            self.run = None
-            self._ended.set()
-            desk.changed()
-        self._go_on(run)
-
-    def _ask(self, run: Run, loop: asyncio.AbstractEventLoop) -> Review:
-        """Return the review. Runs in a thread; what is found on the way is told to the loop."""
-        request = run.plan.request(run.files)
-        if (review := review_without_model(request)) is not None:
-            return review
-
-        def tell(callback: Callable[..., None], value: object) -> None:
-            loop.call_soon_threadsafe(callback, run, value)
-
-        return self._desk.care.get().review(
-            request,
-            on_progress=partial(tell, self._progressed),
-            on_finding=partial(tell, self._found),
-            cancellation=run.cancellation,
-        )
-
-    def _progressed(self, run: Run, progress: Progress) -> None:
-        if self.run is run and run.progress is not None:
-            run.done = progress.files_done
-            percent = 100 * progress.lines_done // progress.lines if progress.lines else None
-            told = self._desk.texts.progress_files.format(done=progress.files_done, total=progress.files)
-            run.progress.report(told, percent)
-            self._desk.changed()
-
-    def _found(self, run: Run, finding: Finding) -> None:
-        """Show a finding as soon as it is there, unless the review was stopped."""
-        file = next((file for file in run.files if file.change.path == finding.path), None)
-        if self.run is not run or run.cancellation.cancelled or file is None:
-            return
-        for placed in self._desk.placed(run.plan.order, file, (finding,), "", run.snapshot):
-            self._desk.board.add(file.path, placed)
-
-    async def _take(self, run: Run, review: Review) -> None:
-        """Keep and show what the review says of each file that it read to its end."""
-        coverage = {entry.path: entry for entry in review.coverage}
-        known: list[tuple[PlannedFile, Known]] = []
-        for file in run.files:
-            if (entry := coverage.get(file.change.path)) is not None and _is_complete(entry):
-                found = tuple(f for f in review.findings if f.path == entry.path)
-                known.append((file, Known(findings=found, skipped=entry.reason, adapter=review.adapter)))
-        for file, said in known:
-            placed = self._desk.placed(run.plan.order, file, said.findings, said.adapter, run.snapshot)
-            self._desk.board.put(file.path, placed, said.adapter)
-            run.found += len(placed)
-        run.taken = len(known)
-        self.unknown = max(0, self.unknown - run.taken)
-        cache = self._desk.cache
-        await in_thread(partial(cache.put_all, {file.key: said for file, said in known}), "cache")
-        _log.info("review.finished", files=len(known), findings=len(review.findings), partial=review.partial)
-
-    def _time_out(self, run: Run) -> None:
-        run.timed_out = True
-        run.cancellation.cancel()
-
-    def _end_text(self, run: Run) -> str:
+    def _nothing(self, plan: Plan) -> str:
+        """Return why nothing is reviewed though somebody wants it."""
         texts = self._desk.texts
-        if run.timed_out:
-            return self._desk.timed_out_text()
-        return texts.ended_cancelled if run.cancellation.cancelled else texts.findings(run.found)
+        if self.all_excluded:
+            return texts.nothing_excluded
+        return texts.nothing_new if plan.files else texts.nothing_changed
 
-    def _go_on(self, run: Run) -> None:
-        """Look for what the review that ended did not read, unless it was told to stop."""
-        goes_on = run.taken and not run.cancellation.cancelled
-        if goes_on and self.unknown and self._desk.care.may_ask():
+    async def _review(self, run: Run) -> None:
+        try:
+            await run.go()
+        finally:
+            self.run = self._doing = None
+            self.unknown = max(0, self.unknown - len(run.known))
+            self.all_excluded = _all_excluded(run.plan, run.known)
+            self._ended.set()
+            self._desk.changed()
+        # What it did not read is looked for, unless it was told to stop.
+        if run.known and not run.was_stopped and self.unknown and self._desk.care.may_ask():
             self.wish(Wish())
 
 
-def _is_complete(entry: FileCoverage) -> bool:
-    return entry.reviewed or entry.reason is not SkipReason.CANCELLED
+def _all_excluded(plan: Plan, known: Mapping[str, Known]) -> bool:
+    """Tell whether something changed and settings leave out all of it."""
+    said = [known.get(file.key) or file.known for file in plan.files]
+    return bool(said) and all(one is not None and one.skipped is SkipReason.EXCLUDED for one in said)

@@ -31,18 +31,19 @@ _SECTION = "tenken"
 class TenkenServer(LanguageServer):
     """One client's server."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, begin_log: Callable[[], None]) -> None:
         super().__init__(NAME, version, protocol_cls=TenkenProtocol)
         self.options: object = None
         self.locale: str | None = None
         self.pulls = False
-        self.opened: list[tuple[str, int, str]] = []
+        self._begin_log = begin_log
 
     @cached_property
     def commands(self) -> Commands:
         """The session and what can be asked of it; made at the first use, after `initialize` was answered."""
         from lsp.opening import open_session
 
+        self._begin_log()
         return open_session(self)
 
     @property
@@ -58,12 +59,14 @@ class TenkenServer(LanguageServer):
         """Log a fault; no message is shown, and no text of it: that may quote code."""
         from lsp.background import report
 
+        if "commands" not in self.__dict__:
+            self._begin_log()
         report(error, "protocol")
 
 
-def make_server(version: str) -> TenkenServer:
-    """Return the server with all its handlers."""
-    server = TenkenServer(version)
+def make_server(version: str, begin_log: Callable[[], None] = lambda: None) -> TenkenServer:
+    """Return the server with all its handlers; `begin_log` is called before anything is logged."""
+    server = TenkenServer(version, begin_log)
     feature = server.feature
 
     @feature(types.INITIALIZE)

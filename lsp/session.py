@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from lsp.client import Tone
 from lsp.desk import Desk
 from lsp.documents import Document, Position
 from lsp.outages import State
-from lsp.places import Repository
+from lsp.places import Repository, read_lines
 from lsp.reviewer import Reviewer, Wish
 from lsp.settings import load_settings
-from lsp.snapshots import carried, read_lines
 from lsp.status import Status
 from lsp.telling import Teller
+from lsp.thread_watch import ThreadWatches
 from lsp.workspace import folder_of
 
 _LOOK_SECONDS = 2.0
@@ -42,11 +43,14 @@ class Session:
         self.reviewers: dict[Path, Reviewer] = {}
         self.tasks = Tasks()
         self.teller = Teller(desk.care)
+        self.threads = ThreadWatches(desk, self.is_of)
         self._environ = environ
         self._problems: tuple[str, ...] = ()
         self._settled = asyncio.Event()  # settings are known
         self._ready = asyncio.Event()  # and what is open was looked at
         self._shown: dict[str, object] = {}
+        self._undone: dict[Path, Wish] = {}  # what settings that changed meanwhile must not undo
+        self._stirred = False  # somebody worked since the last look around
         desk.changed = self.changed
         self.tasks.start(self._look_around(), "looking around")
 
@@ -70,13 +74,11 @@ class Session:
     def opened(self, uri: str, version: int, text: str) -> None:
         """A document was opened."""
         if (known := self.workspace.open(uri, version, text)) is None:
-            self.desk.board.clear(self.workspace.too_big)
+            self.desk.clear(self.workspace.too_big)
         else:
             document, path = known
-            document.followers.append(partial(self.desk.board.edit, path))
-            if path in self.desk.board.paths:
-                self.desk.board.keep(path, carried(read_lines(path), document.lines))
-                self.desk.board.refresh(path)
+            self.desk.follow(path, document)
+            self._stirred = True
             self.tasks.start(self.adopt(path), "open")
 
     def edited(self, uri: str, version: int, changes: Iterable[Change]) -> None:
@@ -88,6 +90,7 @@ class Session:
                 else:
                     known[0].change(*between, text)
             known[0].version = version
+            self._stirred = True
 
     def closed(self, uri: str) -> None:
         """A document was closed: its file is what counts now."""
@@ -99,6 +102,8 @@ class Session:
         if (path := self.workspace.path_of(uri)) is not None:
             wish = Wish(first=path, ask_engine=self.desk.settings.on_save)
             self.tasks.start(self.adopt(path, wish), "save")
+            self.threads.place(path)
+            self._stirred = True
 
     def folders_changed(self, added: Iterable[str], removed: Iterable[str]) -> None:
         """Folders were opened or closed."""
@@ -107,6 +112,7 @@ class Session:
         for root, reviewer in tuple(self.reviewers.items()):
             if not self.workspace.has(reviewer.repository):
                 self.reviewers.pop(root).close()
+                self.threads.drop([root])
                 self.desk.board.clear(p for p in self.desk.board.paths if p.is_relative_to(root))
         self.tasks.start(self._adopt_folders(), "folders")
 
@@ -121,7 +127,8 @@ class Session:
         reviewer = self.reviewers.get(repository.root)
         if reviewer is None:
             reviewer = self.reviewers[repository.root] = Reviewer(self.desk, repository, self.is_of)
-            reviewer.wish(Wish(ask_engine=False))
+            reviewer.wish(self._undone.pop(repository.root, Wish(ask_engine=False)))
+            self.threads.add(repository)
         if wish is not None:
             reviewer.wish(wish)
         self.changed()
@@ -162,6 +169,8 @@ class Session:
             total=sum(len(run.files) for run in runs) if runs else None,
             left_out=sum(reviewer.left_out for reviewer in reviewers),
             unknown=sum(reviewer.unknown for reviewer in reviewers),
+            threads=desk.threads.count(),
+            threads_problem=" ".join(self.threads.problems),
         )
 
     def changed(self) -> None:
@@ -183,6 +192,7 @@ class Session:
         self.tasks.cancel()
         for reviewer in self.reviewers.values():
             reviewer.close()
+        self.threads.drop()
         self.desk.care.close()
 
     def _state(self) -> tuple[State, str]:
@@ -200,15 +210,22 @@ class Session:
             return desk.care.state, desk.care.reason
         if not self._ready.is_set():
             return State.STARTING, ""
-        return (State.IDLE if self.reviewers else State.EXCLUDED), ""
+        if not self.reviewers:
+            return State.EXCLUDED, desk.texts.excluded_no_repository
+        if all(reviewer.all_excluded for reviewer in self.reviewers.values()):
+            return State.EXCLUDED, desk.texts.excluded_all
+        return State.IDLE, ""
 
     def _begin(self) -> None:
         """Begin anew with other settings."""
         self._settled.set()
         self._ready.clear()
-        for reviewer in self.reviewers.values():
+        for root, reviewer in self.reviewers.items():
+            if (undone := reviewer.undone) is not None:
+                self._undone[root] = replace(undone, compared=None)
             reviewer.close()
         self.reviewers.clear()
+        self.threads.drop()
         if not self.desk.settings.enabled:
             self.desk.board.clear(self.desk.board.paths)
         self.tasks.start(self._adopt_folders(), "folders")
@@ -226,7 +243,7 @@ class Session:
         if self.workspace.at(path) is None:
             document.swap("".join(lines or ()))
             document.followers.clear()
-            self.desk.board.refresh(path)
+            self.desk.refresh(path)
             await self.adopt(path, Wish(ask_engine=False))
 
     async def _look_around(self) -> None:
@@ -234,6 +251,8 @@ class Session:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             due = self.desk.care.is_due
+            self.threads.look(self._stirred)
+            self._stirred = False
             for reviewer in tuple(self.reviewers.values()):
                 reviewer.look()
                 if due and reviewer.unknown:

@@ -73,6 +73,9 @@ class LspSettings(BaseModel):
     pull: bool = Field(default=False, description="Answer textDocument/diagnostic where clients can refresh.")
     gitlab_url: str = Field(default="", description="Where merge requests' threads are looked for.")
     gitlab_token: SecretStr | None = Field(default=None, description="One's own, scope read_api.")
+    gitlab_token_file: _Folder | None = Field(default=None, description="A file with that token.")
+    threads: bool = Field(default=False, description="Show the branch's open merge request threads.")
+    thread_minutes: int = Field(default=5, ge=1, le=1440, description="Look for threads so often at most.")
     cache_dir: _Folder | None = Field(default=None, description="Findings of texts that were reviewed.")
     data_dir: _Folder | None = Field(default=None, description="Dismissals, and feedback that waits.")
 
@@ -114,7 +117,10 @@ def load_settings(given: object, environ: Mapping[str, str], engine: EngineSetti
         found, wrong = _usable(source)
         values |= found
         problems += wrong
-    return Loaded(LspSettings.model_validate(values), tuple(problems))
+    settings = LspSettings.model_validate(values)
+    if settings.threads and not settings.gitlab_url:
+        problems.append("gitlabUrl: is needed where threads is true")
+    return Loaded(settings, tuple(problems))
 
 
 def settings_of(options: object) -> object:

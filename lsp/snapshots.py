@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from typing import TypeVar
 
 from engine.findings import Finding
 from lsp.diagnostics import template
 from lsp.documents import Document
-from lsp.lines import Edit, Encoding, Origins, edits_between, follow, split_lines
-from lsp.placing import Lines, Moved, Placed, is_code, place, unmoved
+from lsp.lines import Encoding, Origins, edits_between, split_lines
+from lsp.placing import Moved, Placed, Standing, followed, is_code, place, unmoved
 
-_READ_LIMIT = 2**23
+_Standing = TypeVar("_Standing", bound=Standing)
 
 
 class Snapshot:
@@ -33,8 +33,8 @@ class Snapshot:
 
     def moved(self, path: str, text: str | None, document: Document) -> Moved | None:
         """Return where lines of `text` went in a document, None where this snapshot is not of that text."""
-        followed, origins = self._followed.get(path, (None, None))
-        if followed is not document or origins is None or self.buffers[path] != text:
+        known, origins = self._followed.get(path, (None, None))
+        if document is not known or origins is None or self.buffers[path] != text:
             return None
         return origins.now
 
@@ -58,7 +58,7 @@ def place_all(
         return []
     if moved is None:
         same = before is after or before == after
-        moved = unmoved if same else partial(_followed, edits_between(before, after))
+        moved = unmoved if same else partial(followed, edits_between(before, after))
     found = []
     for finding in findings:
         placed = place(finding, before, after, moved, template(finding, adapter, encoding))
@@ -66,37 +66,22 @@ def place_all(
     return found
 
 
-def _followed(edits: Sequence[Edit], first: int, last: int) -> Lines | None:
-    lines: Lines | None = (first, last)
-    for edit in edits:
-        lines = follow(*lines, edit) if lines else None
-    return lines
+class Carry:
+    """Finds the place of findings and threads in a text that took another's place."""
 
+    def __init__(self, before: Sequence[str] | None, after: Sequence[str]) -> None:
+        self._after = after
+        self._edits = edits_between(before, after) if before is not None else []
 
-def carried(before: Sequence[str] | None, after: Sequence[str]) -> Callable[[Placed], Placed | None]:
-    """Return what finds the place of a finding in a text that took another's place."""
-    edits = edits_between(before, after) if before is not None else []
-
-    def find(placed: Placed) -> Placed | None:
-        found: Placed | None = placed
-        for edit in edits:
+    def __call__(self, placed: _Standing) -> _Standing | None:
+        """Return it where it stands now, None where it does not."""
+        found: _Standing | None = placed
+        for edit in self._edits:
             found = found.after(edit) if found else None
-        return stands_in(after, found) if found else None
-
-    return find
+        return stands_in(self._after, found) if found else None
 
 
-def stands_in(lines: Sequence[str], placed: Placed) -> Placed | None:
-    """Return a finding that stands where it says in these lines."""
+def stands_in(lines: Sequence[str], placed: _Standing) -> _Standing | None:
+    """Return what stands where it says in these lines."""
     rows = "".join(lines[placed.first : placed.last + 1])
-    return placed if placed.last < len(lines) and is_code(rows, placed.finding.code) else None
-
-
-def read_lines(path: Path) -> list[str] | None:
-    """Return a file's lines as an editor would show them, None where it cannot be read or is too big."""
-    try:
-        if path.stat().st_size > _READ_LIMIT:
-            return None
-        return split_lines(path.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff"))
-    except OSError:
-        return None
+    return placed if placed.last < len(lines) and is_code(rows, placed.code) else None

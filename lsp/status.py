@@ -25,6 +25,8 @@ class Status:
     total: int | None = None
     left_out: int = 0
     unknown: int = 0
+    threads: int = 0
+    threads_problem: str = ""
 
     def message(self, texts: Texts) -> str:
         """Return one sentence, nothing when idle."""
@@ -56,6 +58,10 @@ class Status:
             said.append(texts.files_left_out(self.left_out))
         if self.unknown:
             said.append(texts.files_not_reviewed(self.unknown))
+        if self.threads:
+            said.append(texts.threads(self.threads))
+        if self.threads_problem:
+            said.append(texts.threads_failed.format(reason=self.threads_problem))
         if self.pending_feedback:
             said.append(texts.feedback_waits(self.pending_feedback))
         if self.retry_in is not None:

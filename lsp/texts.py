@@ -26,16 +26,20 @@ class Texts:
     progress_title: str
     progress_files: str  # {done} {total}
     progress_loading: str
-    ended: str
     ended_cancelled: str
     timed_out: str  # {seconds}
     nothing_changed: str
     nothing_new: str
+    nothing_excluded: str
     no_repository: str
+    excluded_no_repository: str
+    excluded_all: str
     files_left_out: Counted
     files_not_reviewed: Counted
     findings: Counted
     feedback_waits: Counted
+    threads: Counted
+    threads_failed: str  # {reason}
     retry_in: Counted
 
     # Actions
@@ -72,7 +76,6 @@ class Texts:
     thread_at: str  # {url}
 
     # Hover and status
-    category: str
     confidence: str  # {percent}
     suggestion: str
     adapter: str  # {adapter}
@@ -94,7 +97,7 @@ _ENGLISH = Texts(
         State.FAILED: "The review failed.",
         State.NO_ENGINE: "There is no engine: set engineUrl, or run pip install 'tenken[cpu,lsp]'.",
         State.MISCONFIGURED: "A setting cannot be used.",
-        State.EXCLUDED: "Nothing here is reviewed: this is no git repository.",
+        State.EXCLUDED: "Nothing here is reviewed.",
         State.OFF: "Tenken is switched off.",
     },
     state_reason="{state} ({reason})",
@@ -108,18 +111,22 @@ _ENGLISH = Texts(
     progress_title="Tenken review",
     progress_files="{done} of {total} files",
     progress_loading="loading the model",
-    ended="done",
     ended_cancelled="stopped",
     timed_out="The review was stopped after {seconds} s (timeoutSeconds).",
     nothing_changed="Tenken: nothing to review, nothing changed.",
     nothing_new="Tenken: nothing new to review.",
+    nothing_excluded="Tenken: nothing to review, settings leave out all that changed (exclude, paths).",
     no_repository="Tenken: nothing to review, this is no git repository.",
+    excluded_no_repository="this is no git repository",
+    excluded_all="settings leave out all that changed: exclude, paths",
     files_left_out=Counted(
         "{count} file left out (maxFiles, maxDiffKib)", "{count} files left out (maxFiles, maxDiffKib)"
     ),
     files_not_reviewed=Counted("{count} file not reviewed yet", "{count} files not reviewed yet"),
     findings=Counted("{count} finding", "{count} findings"),
     feedback_waits=Counted("{count} verdict waits for the engine", "{count} verdicts wait for the engine"),
+    threads=Counted("{count} open thread of the merge request", "{count} open threads of the merge request"),
+    threads_failed="the merge request's threads cannot be read: {reason}",
     retry_in=Counted("next attempt in {count} s", "next attempt in {count} s"),
     apply="Apply suggestion",
     preview="Preview suggestion",
@@ -154,7 +161,6 @@ _ENGLISH = Texts(
     no_thread="Tenken: no open merge request has a thread about this finding.",
     no_gitlab="Tenken: set gitlabUrl and gitlabToken to find threads.",
     thread_at="Tenken: the thread is at {url}",
-    category="category",
     confidence="{percent} sure",
     suggestion="Suggestion",
     adapter="adapter {adapter}",
@@ -178,7 +184,7 @@ _JAPANESE = Texts(
             "エンジンがありません。engineUrl を設定するか、pip install 'tenken[cpu,lsp]' を実行してください。"
         ),
         State.MISCONFIGURED: "使用できない設定があります。",
-        State.EXCLUDED: "git リポジトリではないため、レビューの対象外です。",
+        State.EXCLUDED: "レビューの対象外です。",
         State.OFF: "Tenken は無効になっています。",
     },
     state_reason="{state}（{reason}）",
@@ -192,18 +198,24 @@ _JAPANESE = Texts(
     progress_title="Tenken レビュー",
     progress_files="{total} ファイル中 {done} ファイル",
     progress_loading="モデルを読み込み中",
-    ended="完了",
     ended_cancelled="中断しました",
     timed_out="{seconds} 秒でレビューを打ち切りました（timeoutSeconds）。",
     nothing_changed="Tenken: 変更がないため、レビューするものはありません。",
     nothing_new="Tenken: 新たにレビューするものはありません。",
+    nothing_excluded="Tenken: 変更はすべて設定（exclude、paths）により対象外です。",
     no_repository="Tenken: git リポジトリではないため、レビューするものはありません。",
+    excluded_no_repository="git リポジトリではありません",
+    excluded_all="変更はすべて設定（exclude、paths）により除外されています",
     files_left_out=Counted(
         "{count} ファイルを除外（maxFiles、maxDiffKib）", "{count} ファイルを除外（maxFiles、maxDiffKib）"
     ),
     files_not_reviewed=Counted("未レビュー {count} ファイル", "未レビュー {count} ファイル"),
     findings=Counted("指摘 {count} 件", "指摘 {count} 件"),
     feedback_waits=Counted("送信待ちの評価 {count} 件", "送信待ちの評価 {count} 件"),
+    threads=Counted(
+        "マージリクエストの未解決スレッド {count} 件", "マージリクエストの未解決スレッド {count} 件"
+    ),
+    threads_failed="マージリクエストのスレッドを読み込めません: {reason}",
     retry_in=Counted("{count} 秒後に再試行", "{count} 秒後に再試行"),
     apply="修正案を適用",
     preview="修正案をプレビュー",
@@ -239,7 +251,6 @@ _JAPANESE = Texts(
     no_thread="Tenken: この指摘のスレッドがあるオープンなマージリクエストはありません。",
     no_gitlab="Tenken: スレッドを探すには gitlabUrl と gitlabToken を設定してください。",
     thread_at="Tenken: スレッドは {url} にあります",
-    category="種類",
     confidence="確信度 {percent}",
     suggestion="修正案",
     adapter="アダプター {adapter}",

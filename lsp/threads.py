@@ -1,91 +1,173 @@
-"""Where a finding is discussed: the thread of the branch's open merge request that bears its mark. Blocks.
+"""Threads of the branch's open merge request: which there are, and where they stand in the work tree. Blocks.
 
-Asks GitLab with the user's own token, and believes of the answers only numbers: the address is made here.
+A thread is about lines of a commit. It is placed only where that commit is here and its lines still stand.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import NamedTuple
 
-from engine.connecting import Address, Connect, proxy_for
-from engine.errors import AccessRefused, Unreachable
+from engine.errors import InputError
 from engine.git import Git
 from engine.projects import project_of
-from lsp.settings import LspSettings
+from lsp.gitlab import Discussion, GitLab, Line
+from lsp.lines import Edit, content, edits_between, follow, split_lines
+from lsp.places import read_lines
+from lsp.placing import Lines, editor_lines, followed
 
-_PAGE, _PAGES = 100, 20
-_REFUSED = {http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN}
+_BLOB_LIMIT = 2**23
+_BLOB = re.compile(r"([0-9a-f]{40,64}) blob \d+")
+_COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
+_MARK = re.compile(r"<!-- tenken:finding ([0-9a-f]{16})(?: [a-z]+=[\w.%~-]*)* -->", re.ASCII)
 
 
-def find_thread(root: Path, fingerprint: str, settings: LspSettings) -> str | None:
-    """Return the address of the thread about a finding, None where there is none.
+class Said(NamedTuple):
+    """One note of a thread."""
 
-    Raises AccessRefused, Unreachable or ConfigError for a GitLab that cannot be asked.
-    """
-    project, git = project_of(root), Git(root)
-    if project is None or not git.succeeds("symbolic-ref", "-q", "HEAD"):
-        return None
-    branch = git.text("symbolic-ref", "--short", "HEAD").strip()
-    gitlab = _GitLab(settings)
-    base = f"/projects/{quote(project, safe='')}/merge_requests"
-    for found in gitlab.get(f"{base}?{urlencode({'state': 'opened', 'source_branch': branch})}"):
-        number = int(found["iid"])
-        for discussion in gitlab.pages(f"{base}/{number}/discussions"):
-            for note in discussion["notes"][:1]:
-                if is_about(str(note["body"]), fingerprint):
-                    return f"{gitlab.url}/{project}/-/merge_requests/{number}#note_{int(note['id'])}"
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """An open thread about lines of a file, counted as git does in that commit."""
+
+    id: str
+    url: str
+    path: str
+    first: int
+    last: int
+    commit: str
+    notes: tuple[Said, ...]
+    fingerprint: str = ""  # of the finding that the thread was opened for
+
+
+class PlacedThread(NamedTuple):
+    """A thread and where it stands, from 0. `code` are its lines, `template` its diagnostic but for these."""
+
+    thread: Thread
+    first: int
+    last: int
+    code: str
+    template: str = ""
+
+    def after(self, edit: Edit) -> PlacedThread | None:
+        """Return it after an edit of the text; None where that touched it."""
+        lines = follow(self.first, self.last, edit)
+        return self._replace(first=lines[0], last=lines[1]) if lines else None
+
+
+def find_thread(root: Path, fingerprint: str, gitlab: GitLab) -> str | None:
+    """Return the address of the thread about a finding, None where there is none; raises as GitLab does."""
+    for project, number, discussion in _discussions(root, gitlab):
+        if mark_of(discussion) == fingerprint:
+            return gitlab.note_url(project, number, discussion.notes[0].id)
     return None
 
 
-def is_about(body: str, fingerprint: str) -> bool:
-    """Tell whether a note bears the mark of a finding in its last line."""
-    mark = rf"<!-- tenken:finding {re.escape(fingerprint)}(?: [a-z]+=[\w.%~-]*)* -->"
-    return re.fullmatch(mark, body.rstrip().rpartition("\n")[2]) is not None
+def open_threads(root: Path, gitlab: GitLab) -> tuple[Thread, ...]:
+    """Return the threads that wait for somebody, on lines; raises as GitLab does."""
+    threads = []
+    for project, number, discussion in _discussions(root, gitlab):
+        url = gitlab.note_url(project, number, discussion.notes[0].id)
+        if (thread := _thread(discussion, url)) is not None:
+            threads.append(thread)
+    return tuple(threads)
 
 
-class _GitLab:
-    """GitLab's API, read only."""
+def mark_of(discussion: Discussion) -> str:
+    """Return the finding whose mark the first note bears in its last line; nothing where it bears none."""
+    last = discussion.notes[0].body.rstrip().rpartition("\n")[2] if discussion.notes else ""
+    match = _MARK.fullmatch(last)
+    return match[1] if match else ""
 
-    def __init__(self, settings: LspSettings) -> None:
-        address = Address.parse(settings.gitlab_url)
-        proxy = settings.proxy or proxy_for(settings.gitlab_url)
-        self.url = str(address)
-        self._connect = Connect(address, settings.ca_file, proxy, connect_seconds=5, silence_seconds=20)
-        self._token = settings.gitlab_token.get_secret_value() if settings.gitlab_token else ""
 
-    def pages(self, path: str) -> Iterator[Any]:
-        """Yield the items of all pages."""
-        for page in range(1, _PAGES + 1):
-            items = self.get(f"{path}?per_page={_PAGE}&page={page}")
-            yield from items
-            if len(items) < _PAGE:
-                return
+def place_threads(root: Path, threads: Iterable[Thread], buffers: Mapping[str, str]) -> list[PlacedThread]:
+    """Return those threads that still stand somewhere; `buffers` are open documents by their path."""
+    wanted = tuple(threads)
+    placed, before = list[PlacedThread](), _texts(root, {(thread.commit, thread.path) for thread in wanted})
+    edits: dict[tuple[str, str], Sequence[Edit]] = {}
+    now: dict[str, Sequence[str]] = {}
+    for thread in wanted:
+        path, key = thread.path, (thread.commit, thread.path)
+        if key not in before:
+            continue
+        if path not in now:
+            now[path] = split_lines(buffers[path]) if path in buffers else read_lines(root / path) or ()
+        if key not in edits:
+            edits[key] = edits_between(before[key], now[path])
+        lines = editor_lines(before[key], thread.first, thread.last)
+        if lines and (found := followed(edits[key], *lines)):
+            placed.append(PlacedThread(thread, *found, _code(now[path], found)))
+    return placed
 
-    def get(self, path: str) -> list[Any]:
-        """Return a page."""
-        headers = {**self._connect.headers, **({"PRIVATE-TOKEN": self._token} if self._token else {})}
-        try:
-            connection = self._connect()
-            try:
-                connection.request("GET", self._connect.target(f"/api/v4{path}"), headers=headers)
-                answer = connection.getresponse()
-                body = answer.read()
-            finally:
-                connection.close()
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"cannot reach {self.url}: {error or type(error).__name__}") from error
-        if answer.status in _REFUSED:
-            raise AccessRefused(f"{self.url} does not accept the token (gitlabToken)")
-        if answer.status != http.HTTPStatus.OK:
-            raise Unreachable(f"{self.url} answers {answer.status}")
-        try:
-            found = json.loads(body)
-        except ValueError as error:
-            raise Unreachable(f"{self.url} does not answer as GitLab would") from error
-        return found if isinstance(found, list) else []
+
+def _discussions(root: Path, gitlab: GitLab) -> Iterator[tuple[str, int, Discussion]]:
+    project, git = project_of(root), Git(root)
+    if project is None or not git.succeeds("symbolic-ref", "-q", "HEAD"):
+        return
+    number = gitlab.merge_request(project, git.text("symbolic-ref", "--short", "HEAD").strip())
+    if number is not None:
+        for discussion in gitlab.discussions(project, number):
+            if discussion.notes:
+                yield project, number, discussion
+
+
+def _thread(discussion: Discussion, url: str) -> Thread | None:
+    first = discussion.notes[0]
+    at = first.position
+    if not first.resolvable or first.resolved or at is None:
+        return None
+    if at.new_line is None or at.new_path is None or at.head_sha is None:
+        return None  # about a line that was removed, about a file, or about an image
+    start = _number(at.line_range.start if at.line_range else None) or at.new_line
+    notes = tuple(Said(note.author.name, _shown(note.body)) for note in discussion.notes if not note.system)
+    return Thread(
+        id=discussion.id,
+        url=url,
+        path=at.new_path,
+        first=min(start, at.new_line),
+        last=at.new_line,
+        commit=at.head_sha,
+        notes=notes,
+        fingerprint=mark_of(discussion),
+    )
+
+
+def _number(line: Line | None) -> int | None:
+    text = str(line.new_line) if line else ""
+    return int(text) if text.isdecimal() else None
+
+
+def _shown(body: str) -> str:
+    """Return a note without what GitLab does not show of it."""
+    return _COMMENT.sub("", body).strip()
+
+
+def _texts(root: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Sequence[str]]:
+    """Return the lines of files in commits; those that are not here, no text or too big are left out."""
+    keys = [(commit, path) for commit, path in sorted(wanted) if "\n" not in path]
+    if not keys:
+        return {}
+    git = Git(root)
+    asked = "".join(f"{commit}:{path}\n" for commit, path in keys)
+    try:
+        rows = git.text("cat-file", "--batch-check", stdin=asked.encode("utf-8", "surrogateescape"))
+        names = [match[1] if (match := _BLOB.fullmatch(row)) else "" for row in rows.split("\n")[:-1]]
+        blobs = git.blobs(filter(None, names), _BLOB_LIMIT)
+    except InputError:
+        return {}
+    found = {key: blobs[name] for key, name in zip(keys, names, strict=True) if name in blobs}
+    return {
+        key: split_lines(data.decode("utf-8", "replace").removeprefix("\ufeff"))
+        for key, data in found.items()
+        if b"\0" not in data
+    }
+
+
+def _code(lines: Sequence[str], at: Lines) -> str:
+    return "\n".join(content(line) for line in lines[at[0] : at[1] + 1])

@@ -53,12 +53,13 @@ def _version(mr: StoredMergeRequest) -> StoredVersion:
 
 
 async def list_merge_requests(request: web.Request) -> web.Response:
-    query(request, "state", "updated_after", "order_by", "sort", "scope")
+    query(request, "state", "updated_after", "order_by", "sort", "scope", "source_branch")
     project = project_of(request)
     wanted = [
         mr
         for mr in project.merge_requests.values()
         if request.query.get("state", "all") in ("all", mr.state)
+        and request.query.get("source_branch", mr.source_branch) == mr.source_branch
         and mr.updated_at > _moment(request.query.get("updated_after"))
     ]
     changed = request.query.get("order_by") == "updated_at"

@@ -16,6 +16,7 @@ from engine.cache import default_cache
 from engine.errors import AdapterError, EngineError, MissingExtra, ModelError
 from engine.finetune.processes import processes
 from engine.finetune.settings import Backend, FinetuneSettings
+from engine.offline import go_offline
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Gemma's seven projections of a layer, all trained."""
@@ -28,16 +29,6 @@ class Loaded:
     model: Any
     tokenizer: Any
     backend: Backend
-
-
-def go_offline() -> None:
-    """Forbid every hub access and statistics upload of the libraries imported after this call."""
-    os.environ.update(
-        HF_HUB_OFFLINE="1",
-        TRANSFORMERS_OFFLINE="1",
-        HF_HUB_DISABLE_TELEMETRY="1",
-        UNSLOTH_DISABLE_STATISTICS="1",
-    )
 
 
 def choose_backend(wanted: Backend) -> Backend:

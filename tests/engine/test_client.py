@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from certificates import self_signed
 from serving import diff_of, finding_evals, serving
 
 from engine.client import HttpOptions, HttpReviewClient, LocalReviewClient, ReviewClient
@@ -362,12 +362,7 @@ def test_a_proxy_is_asked_for_the_whole_address() -> None:
 
 def test_a_private_certificate_authority_is_trusted_by_file(tmp_path: Path) -> None:
     """Without the file the engine is refused, and the error says which variable names it."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
-    new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
-    subprocess.run(
-        [*new, "-keyout", str(key), "-out", str(certificate), *names], check=True, capture_output=True
-    )
+    certificate, key = self_signed(tmp_path)
     options = ServerOptions(tls=tls_context(certificate, key), drain_seconds=0.2)
     with serving(finding_evals(), options=options) as served:
         url = f"https://localhost:{served.port}"

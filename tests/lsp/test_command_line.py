@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -88,6 +89,16 @@ def test_one_connection_on_this_machine(tmp_path: Path) -> None:
         writer.close()
 
     asyncio.run(run())
+
+
+def test_a_fault_before_the_session_is_logged() -> None:
+    """As JSON with its place, though the log has not begun; what was sent is not in it."""
+    body = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":"SECRET"}'
+    ended = tenken_lsp(stdin=b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert json.loads(line)["event"] == "lsp.fault"
+    assert b"SECRET" not in ended.stderr + ended.stdout
 
 
 def test_source_code_is_never_logged(tmp_path: Path) -> None:

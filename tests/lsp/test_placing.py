@@ -81,11 +81,11 @@ def test_diagnostic(encoding: str, end: int) -> None:
 def test_hover_acts_as_nothing() -> None:
     """Markup of a message or a suggestion is text; both languages say all of it."""
     evil = finding(1, "x", suggestion="```\n</code><img src=x>", message="[x](command:evil) <img src=x>")
-    shown = hovers.markdown([evil], "team`1", Language.EN)
+    shown = hovers.markdown(hovers.About((evil,), adapter="team`1"), Language.EN)
     assert "\\[x\\](command:evil)" in shown  # brackets that are text
     assert "<img" not in shown.partition("````")[0]
-    assert "critical · security · 50% sure" in hovers.text([evil], "", Language.EN)
-    assert "確信度 50%" in hovers.markdown([evil], "", Language.JA)
+    assert "critical · security · 50% sure" in hovers.text(hovers.About((evil,)), Language.EN)
+    assert "確信度 50%" in hovers.markdown(hovers.About((evil,)), Language.JA)
     assert "a.py の 3-4 行目" in hovers.prompt(evil, 2, 3, Language.JA)
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from certificates import self_signed
 from editors import TestEditor, editing
-from serving import Served, finding_evals, serving
+from serving import Served, diff_of, finding_evals, serving
 from test_editing import add_eval
 
+from engine.api.admission import ReviewLimits
+from engine.server import ServerOptions, tls_context
 from engine.tokens import Role, TokenFile
 
 TEXT = "x = 1\nz = eval(x)\nnew = eval(x)\n"
@@ -133,6 +136,105 @@ def test_a_model_that_loads(app: Path, tmp_path: Path) -> None:
 
     with serving(load, wait=False) as served:
         asyncio.run(run(served.url))
+
+
+def test_a_queue_that_is_full(app: Path, tmp_path: Path) -> None:
+    """No message: the state says so and when it is tried again, and who asks by hand is heard at once."""
+    hold = Event()
+
+    async def run(served: Served) -> None:
+        body = {"diff": diff_of()}
+        taken = await asyncio.to_thread(served.call, "POST", "/v1/reviews", body, {"Prefer": "respond-async"})
+        assert taken.status == 202
+        async with editing(app.parent, {"engineUrl": served.url}, home=tmp_path) as editor:
+            uri = change(editor, app)
+            status = await editor.until_state("queued")
+            assert status["health"] == "ok"
+            assert status["retryIn"] is not None
+            hold.set()
+            while editor.lines(uri) != [2, 3]:
+                await editor.command("review", uri=uri)
+            assert not [text for text in editor.messages() if "nothing" not in text]
+
+    options = ServerOptions(limits=ReviewLimits(open_reviews=1), drain_seconds=0.2)
+    with serving(finding_evals(hold=hold), options=options) as served:
+        asyncio.run(run(served))
+
+
+def test_a_repository_that_is_excluded(app: Path, engine: Served, tmp_path: Path) -> None:
+    """The state says why nothing is reviewed, the engine is not asked, and who asks by hand is told."""
+    app.with_name(".tenken.toml").write_text("exclude = ['*']\n")
+
+    async def run() -> None:
+        async with editing(app.parent, {"engineUrl": "http://127.0.0.1:9"}, home=tmp_path) as editor:
+            uri = change(editor, app)
+            status = await editor.until_state("excluded")
+            assert (status["health"], editor.messages()) == ("ok", [])
+            assert "exclude" in status["message"]
+            await editor.command("review", uri=uri)
+            await editor.until(lambda: "exclude" in "".join(editor.messages()))
+            app.with_name(".tenken.toml").unlink()
+            editor.settings["engineUrl"] = engine.url
+            editor.notify("workspace/didChangeConfiguration", {"settings": {}})
+            editor.save(uri)
+            await editor.until_lines(uri, 2, 3)
+            await editor.until_state("idle")
+
+    asyncio.run(run())
+
+
+def test_no_changes(app: Path, engine: Served, tmp_path: Path) -> None:
+    """A save says nothing of it; who asks by hand is told, once for each time."""
+
+    async def run() -> None:
+        async with editing(app.parent, {"engineUrl": engine.url}, home=tmp_path) as editor:
+            uri = editor.open(app)
+            editor.save(uri)
+            await editor.until_state("idle")
+            for count in (1, 2):
+                await editor.command("review", uri=uri)
+                await editor.until(lambda count=count: len(editor.messages()) == count)
+            assert set(editor.messages()) == {"Tenken: nothing to review, nothing changed."}
+            assert editor.progress() == []
+
+    asyncio.run(run())
+
+
+def test_a_certificate_authority_of_ones_own(app: Path, tmp_path: Path) -> None:
+    """Without `caFile` the engine is refused and that setting named; with it all is well."""
+    certificate, key = self_signed(tmp_path)
+
+    async def run(url: str) -> None:
+        async with editing(app.parent, {"engineUrl": url}, home=tmp_path) as editor:
+            uri = change(editor, app)
+            status = await editor.until_state("unreachable")
+            assert "caFile names what to trust" in status["message"]
+            editor.settings["caFile"] = str(certificate)
+            editor.notify("workspace/didChangeConfiguration", {"settings": {}})
+            await editor.command("review", uri=uri)
+            await editor.until_lines(uri, 2, 3)
+            assert len(editor.messages()) == 1
+
+    options = ServerOptions(tls=tls_context(certificate, key), drain_seconds=0.2)
+    with serving(finding_evals(), options=options) as served:
+        asyncio.run(run(f"https://localhost:{served.port}"))
+
+
+def test_a_proxy(app: Path, tmp_path: Path) -> None:
+    """The engine is asked through it; what its variable says holds where the setting does not."""
+
+    async def run(url: str) -> None:
+        settings = {"engineUrl": "http://engine.example:81", "proxy": url}
+        async with editing(app.parent, settings, home=tmp_path) as editor:
+            await editor.until_lines(change(editor, app), 2, 3)
+        del settings["proxy"]
+        text = f"{TEXT}more = eval(x)\n"
+        async with editing(app.parent, settings, home=tmp_path, http_proxy=url, no_proxy="") as editor:
+            editor.save(editor.open(app, text), text)
+            await editor.until_lines(app.as_uri(), 2, 3, 4)
+
+    with serving(finding_evals()) as served:
+        asyncio.run(run(served.url))  # it takes what is asked of it, whatever host is named
 
 
 def test_a_review_that_takes_too_long(app: Path, tmp_path: Path) -> None:

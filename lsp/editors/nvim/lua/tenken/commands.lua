@@ -105,7 +105,9 @@ local SUBCOMMANDS = {
     on_finding('tenken.copyPrompt')
   end,
   thread = function()
-    on_finding('tenken.openThread')
+    findings.at_cursor(function(found)
+      send('tenken.openThread', found)
+    end, true)
   end,
   status = function()
     send('tenken.showStatus')

@@ -1,4 +1,5 @@
--- Findings as Neovim knows them: diagnostics of the server, with the finding in their data.
+-- Findings as Neovim knows them: diagnostics of the server, with the finding in their data. Those with a thread
+-- of a merge request in it are none.
 local M = {}
 
 local function data(diagnostic)
@@ -6,23 +7,30 @@ local function data(diagnostic)
   return sent and sent.data
 end
 
---- Return all findings, or those of a buffer.
-function M.all(bufnr)
+local function all(bufnr, with_threads)
   return vim.tbl_filter(function(diagnostic)
-    return diagnostic.source == 'tenken' and data(diagnostic) ~= nil
+    local sent = diagnostic.source == 'tenken' and data(diagnostic)
+    return sent and (sent.fingerprint or with_threads) and true or false
   end, vim.diagnostic.get(bufnr))
 end
 
---- Call `act` with the finding at the cursor as commands name it; asks where there are several.
-function M.at_cursor(act)
+--- Return all findings, or those of a buffer.
+function M.all(bufnr)
+  return all(bufnr, false)
+end
+
+--- Call `act` with the finding at the cursor as commands name it; asks where there are several. With
+--- `threads` it may be a thread.
+function M.at_cursor(act, threads)
   local bufnr, line = vim.api.nvim_get_current_buf(), vim.api.nvim_win_get_cursor(0)[1] - 1
   local found = vim.tbl_filter(function(diagnostic)
     return diagnostic.lnum <= line and line <= diagnostic.end_lnum
-  end, M.all(bufnr))
+  end, all(bufnr, threads))
   local texts = require('tenken.texts').get()
   local function choose(diagnostic)
     if diagnostic then
-      act({ uri = vim.uri_from_bufnr(bufnr), fingerprint = data(diagnostic).fingerprint }, bufnr)
+      local sent = data(diagnostic)
+      act({ uri = vim.uri_from_bufnr(bufnr), fingerprint = sent.fingerprint, thread = sent.thread }, bufnr)
     end
   end
   if #found == 0 then
