@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from bot.cli import check, demo, explain_event, register, serve
 from engine.errors import InputError, MissingExtra, TenkenError
 from engine.exits import ExitCode
+from engine.offline import go_offline
 from engine.sanitize import one_line
 from engine.version import tool_version
 
@@ -18,6 +19,7 @@ SUBCOMMANDS = (serve, check, register, explain_event, demo)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
+    go_offline()
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

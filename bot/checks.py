@@ -10,10 +10,12 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from http.client import HTTPException
 
+from bot.addresses import engine_address
 from bot.database import Database, database_url
-from bot.engine_client import EngineAddress, EngineClient
-from bot.errors import GitLabRefused
+from bot.engine_client import EngineClient
+from bot.errors import GitLabRefused, TokenRefused
 from bot.gitlab import Access, GitLab, Hook
+from bot.projects import project_key
 from bot.settings import BotSettings
 from bot.token_watch import WARN_DAYS
 from engine.connecting import Address, Connect, proxy_for
@@ -34,15 +36,17 @@ async def examine(settings: BotSettings, gitlab: GitLab) -> AsyncIterator[Check]
     """Yield all checks, in the order to read them."""
     yield Check("tenken-bot", Health.OK, tool_version())
     yield await _tried("database", "mend BOT_DATABASE_URL or BOT_DATA_DIR", lambda: _database(settings))
-    yield await _tried(
-        "GitLab", "mend BOT_GITLAB_URL or BOT_GITLAB_CA_FILE", lambda: _gitlab(settings, gitlab)
-    )
-    yield await _tried("clock", "set the clock of this machine by NTP", lambda: _clock(settings))
-    yield await _tried("token", "make a new one with the scope api: BOT_GITLAB_TOKEN", lambda: _token(gitlab))
+    advice = "mend BOT_GITLAB_URL or BOT_GITLAB_CA_FILE"
+    there = await _tried("GitLab", advice, lambda: _gitlab(settings, gitlab))
+    yield there
+    if there.health is not Health.PROBLEM:  # else what follows would only say so again
+        yield await _tried("clock", advice, lambda: _clock(settings))
+        renew = "make a new one with the scope api: BOT_GITLAB_TOKEN"
+        yield await _tried("token", renew, lambda: _token(gitlab))
     yield await _tried(
         "engine", "mend BOT_ENGINE_URL, BOT_ENGINE_TOKEN or the engine", lambda: _engine(settings)
     )
-    for name in settings.poll_projects:
+    for name in settings.poll_projects if there.health is not Health.PROBLEM else ():
         advice = "make the bot a member with the role Developer; hooks: tenken-bot register"
         yield await _tried(name, advice, partial(_project, name, gitlab))
 
@@ -65,7 +69,10 @@ async def _database(settings: BotSettings) -> Check:
 
 
 async def _gitlab(settings: BotSettings, gitlab: GitLab) -> Check:
-    version = await gitlab.version()
+    try:
+        version = await gitlab.version()
+    except TokenRefused:  # it answers; what is wrong is said of the token
+        return Check("GitLab", Health.OK, settings.gitlab_url)
     detail = f"{settings.gitlab_url}, version {version}"
     numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdigit())
     if numbers < OLDEST:
@@ -117,8 +124,7 @@ async def _token(gitlab: GitLab) -> Check:
 async def _engine(settings: BotSettings) -> Check:
     if not settings.engine_url:
         return Check("engine", Health.OK, f"one of its own, with {installed_package().MODEL_NAME}")
-    token = settings.engine_token.get_secret_value() if settings.engine_token else ""
-    async with EngineClient(EngineAddress(settings.engine_url, token, settings.engine_ca_file)) as client:
+    async with EngineClient(engine_address(settings)) as client:
         if not await client.is_ready():
             return Check("engine", Health.PROBLEM, f"{settings.engine_url} is not ready", "look into its log")
         await client.require_access()
@@ -126,7 +132,7 @@ async def _engine(settings: BotSettings) -> Check:
 
 
 async def _project(name: str, gitlab: GitLab) -> Check:
-    project = await gitlab.project(int(name) if name.isdigit() else name)
+    project = await gitlab.project(project_key(name))
     access = await gitlab.access_level(project.id, (await gitlab.me()).id)
     if access < Access.DEVELOPER:
         return Check(name, Health.PROBLEM, "the bot is no Developer there", "give it the role Developer")

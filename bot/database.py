@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from bot.migrations import migrate
 from engine.errors import ConfigError, StoreError
@@ -26,7 +26,8 @@ class Database:
     """Where deliveries, jobs and what is known of merge requests are kept. Safe to share between threads.
 
     `engine` is for work that may be done again after a power failure. What is written with `durable` has
-    reached the disk when the transaction ends; with Postgres both do.
+    reached the disk when the transaction ends; with Postgres both do. Its connections are for that alone, so
+    that a delivery waits for nobody else's, and are not tried out first: see `was_cut`.
     """
 
     def __init__(self, url: sa.URL) -> None:
@@ -37,7 +38,8 @@ class Database:
             # GitLab waits ten seconds for an answer: to say no in time beats to wait for a lock.
             self.durable = _sqlite(url, "FULL", 5)
         else:
-            self.engine = self.durable = sa.create_engine(url, pool_pre_ping=True, pool_size=10)
+            self.engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10)
+            self.durable = sa.create_engine(url, pool_size=2)
 
     def create(self) -> None:
         """Make our tables, or bring them up to date, one process at a time."""
@@ -98,6 +100,12 @@ class Database:
             raise StoreError(f"{path}: another process has been opening it for too long") from error
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}; BOT_DATA_DIR names where it is") from error
+
+
+def was_cut(error: StoreError) -> bool:
+    """Whether a server has closed the connection while nothing was done with it; the next one is new."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and cause.connection_invalidated
 
 
 def database_url(given: str | None, data_dir: Path) -> sa.URL:

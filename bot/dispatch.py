@@ -16,6 +16,7 @@ import structlog
 from bot.commands import Unknown
 from bot.errands import CommandErrand, Errand, HintErrand, ReactionErrand, ReviewErrand
 from bot.errors import CommandRefused, GitLabRefused, NotFound
+from bot.freshness import merge_request_of
 from bot.gitlab import GitLab, Note
 from bot.handlers.triggers import start_review, take_opinion
 from bot.markers import Marker, MarkerKind, marked, marker_of
@@ -99,12 +100,11 @@ async def _permitted(spec: CommandSpec, context: Context) -> str | None:
 
 async def _context(errand: CommandErrand, ports: Ports, registry: Registry) -> Context | None:
     """Return the surroundings of a command, or None where the merge request is gone."""
-    try:
-        mr, access = await asyncio.gather(
-            ports.gitlab.merge_request(errand.ref),
-            ports.gitlab.access_level(errand.project_id, errand.actor.id),
-        )
-    except NotFound:
+    mr, access = await asyncio.gather(
+        merge_request_of(errand, ports.gitlab),
+        ports.gitlab.access_level(errand.project_id, errand.actor.id),
+    )
+    if mr is None:
         return None
     project = errand.project or (await ports.gitlab.project(errand.project_id)).path
     config = await settings_for(mr, ports.projects)
@@ -116,9 +116,8 @@ async def _give_hint(errand: HintErrand, ports: Ports, registry: Registry) -> No
     access = await ports.gitlab.access_level(errand.project_id, errand.actor.id)
     if access < registry.access("help"):
         return
-    try:
-        mr = await ports.gitlab.merge_request(errand.ref)
-    except NotFound:
+    mr = await merge_request_of(errand, ports.gitlab)
+    if mr is None:
         return
     texts = TEXTS[(await settings_for(mr, ports.projects)).language]
     await answer(errand, _hint(errand.unknown, texts, registry), ports)

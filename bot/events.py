@@ -7,6 +7,7 @@ a value of the wrong type is an error: it names the key.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from bot.errors import EventError
 
 MERGE_REQUEST = "MergeRequest"  # a noteable_type
+_HALF = re.compile(rb"\\u[dD]|\0")  # half a character may stand there, or else it is UTF-16
 
 
 class _Part(BaseModel):
@@ -279,12 +281,21 @@ def parse_event(name: str, body: bytes | str) -> Event | None:
 def parse_payload(body: bytes | str) -> dict[str, Any]:
     """Return the JSON object in `body`; raises EventError where there is none."""
     try:
-        payload = json.loads(body)
+        payload = _loaded(body)
     except (ValueError, RecursionError) as error:
         raise EventError(f"not JSON: {error}") from error
     if not isinstance(payload, dict):
         raise EventError("not a JSON object")
     return payload
+
+
+def _loaded(body: bytes | str) -> object:
+    """Return what JSON says, with halves of characters, which no database takes, replaced."""
+    payload: object = json.loads(body)
+    if _HALF.search(body if isinstance(body, bytes) else body.encode("utf-8", "replace")) is None:
+        return payload
+    text = json.dumps(payload, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def read_event(name: str, payload: Mapping[str, Any]) -> Event | None:

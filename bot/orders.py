@@ -13,7 +13,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, Workflo
 from dbos import error as dbos_error
 from sqlalchemy import Connection
 
-from bot.database import Database
+from bot.database import Database, was_cut
 from bot.work import Order, Payload
 from engine.errors import StoreError
 
@@ -57,7 +57,7 @@ class Orders:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._client = DBOSClient(
-            system_database_engine=database.durable,
+            system_database_engine=database.engine,
             serializer=DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
         )
@@ -69,10 +69,11 @@ class Orders:
     def store(self, orders: Sequence[Order]) -> list[bool]:
         """Keep orders, all or none, on disk when this returns; tell for each whether it is new."""
         try:
-            with self._database.writing(durable=True) as connection:
-                return [self._store(connection, order) for order in orders]
-        except dbos_error.DBOSException as error:
-            raise StoreError(f"{self._database.place}: {error}") from error
+            return self._store_all(orders)
+        except StoreError as error:
+            if not was_cut(error):
+                raise
+        return self._store_all(orders)
 
     def open(self, kind: str, id_prefix: str = "") -> list[OpenWork]:
         """Return what waits or runs of a kind, sorted by id."""
@@ -94,9 +95,17 @@ class Orders:
 
     def history(self, kinds: Collection[str], limit: int, *, finished: bool) -> list[Piece]:
         """Return the latest work that is finished, or that is open."""
+        status = _FINISHED if finished else _OPEN
+        with self._database.explained():
+            found = self._client.list_workflows(name=list(kinds), status=status, sort_desc=True, limit=limit)
+        return [_piece(one) for one in found]
+
+    def ended_since(self, kinds: Collection[str], seconds: float, limit: int) -> list[Piece]:
+        """Return what ended within so many seconds, without its payload."""
+        begin = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
         with self._database.explained():
             found = self._client.list_workflows(
-                name=list(kinds), status=_FINISHED if finished else _OPEN, sort_desc=True, limit=limit
+                name=list(kinds), status=_FINISHED, completed_after=begin, limit=limit, load_input=False
             )
         return [_piece(one) for one in found]
 
@@ -161,6 +170,13 @@ class Orders:
             if old:
                 self._client.delete_workflows([one.workflow_id for one in old])
         return len(old)
+
+    def _store_all(self, orders: Sequence[Order]) -> list[bool]:
+        try:
+            with self._database.writing(durable=True) as connection:
+                return [self._store(connection, order) for order in orders]
+        except dbos_error.DBOSException as error:
+            raise StoreError(f"{self._database.place}: {error}") from error
 
     def _store(self, connection: Connection, order: Order) -> bool:
         options: EnqueueOptions = {

@@ -19,7 +19,7 @@ from bot.errands import CommandErrand, Errand, HintErrand
 from bot.errors import GitLabError, GitLabRefused, TokenRefused
 from bot.events import Event
 from bot.gitlab import GitLab, MergeRequest, MergeRequestRef, Todo
-from bot.projects import Projects
+from bot.projects import Projects, project_key
 from bot.sightings import code_event, note_event, ready_event, request_event
 from engine.errors import ConfigError, StoreError
 
@@ -131,7 +131,7 @@ class Poller:
 
     async def _begin(self, name: str) -> None:
         """Begin to look at a project now: what was written before the bot came asks for nothing."""
-        await self.saw((await self._gitlab.project(int(name) if name.isdigit() else name)).id)
+        await self.saw((await self._gitlab.project(project_key(name))).id)
 
     async def _look_at_todos(self) -> None:
         todos = [todo async for todo in self._gitlab.todos()]

@@ -19,6 +19,11 @@ class Projects(Protocol):
         """Return the settings on a branch; raises ConfigError naming key and line."""
 
 
+def project_key(name: str) -> int | str:
+    """Return a project as it was named: its id, or its path."""
+    return int(name) if name.isascii() and name.isdigit() else name
+
+
 async def settings_for(mr: MergeRequest, projects: Projects) -> ProjectConfig:
     """Return what a project has set, or the defaults where its file is broken: a review reports that."""
     try:

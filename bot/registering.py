@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.checks import HOOK_EVENTS, hook_fault
-from bot.errors import GitLabRefused
+from bot.errors import GitLabRefused, NotFound
 from bot.gitlab import GitLab, Project
+from bot.projects import project_key
+from engine.errors import InputError
 
 
 class Outcome(StrEnum):
@@ -34,14 +37,26 @@ async def projects_of(gitlab: GitLab, groups: Iterable[str], names: Iterable[str
     """Yield the projects of groups, and those that are named, each once."""
     seen = set()
     for name in names:
-        project = await gitlab.project(int(name) if name.isdigit() else name)
+        with _named(name):
+            project = await gitlab.project(project_key(name))
         seen.add(project.id)
         yield project
     for group in groups:
-        async for project in gitlab.group_projects(group):
+        with _named(group):
+            found = [project async for project in gitlab.group_projects(group)]
+        for project in found:
             if project.id not in seen:
                 seen.add(project.id)
                 yield project
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Have it said which project or group GitLab does not know, or not show."""
+    try:
+        yield
+    except NotFound as error:
+        raise InputError(f"{name}: {error.message}; or the token may not see it") from error
 
 
 async def register(

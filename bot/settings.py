@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from engine.errors import ConfigError
 
 ENV_FILE = "BOT_ENV_FILE"
+_FIELD = re.compile(r'field "(\w+)"')
 
 
 class BotSettings(BaseSettings):
@@ -78,8 +80,29 @@ class BotSettings(BaseSettings):
         default=60, ge=2, description="A worker silent for so long is replaced by the others."
     )
     keep_days: int = Field(default=14, ge=1, description="How long finished jobs can be looked at.")
+    engine_admin_token: SecretStr | None = Field(
+        default=None, description="Of that engine, role admin: /retrain and /rollback change what serves."
+    )
+    retrain: bool = Field(default=False, description="Whether /retrain trains; needs tenken[train].")
+    retrain_python: Path | None = Field(
+        default=None, description="The Python that tenken[train] is installed for; the bot's if unset."
+    )
+    retrain_settings: Path | None = Field(default=None, description="TOML of tenken-train retrain.")
+    retrain_gitlab_token: SecretStr | None = Field(
+        default=None, description="What history is read with, scope read_api; the bot's if unset."
+    )
+    retrain_min_new: int | None = Field(
+        default=None, ge=0, description="New remarks that make a training worth it; see retrain.min_new."
+    )
+    retrain_at: str = Field(
+        default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="When to train each night: 02:30."
+    )
+    retrain_nightly: dict[str, int] = Field(
+        default_factory=dict,
+        description='JSON object: project to the merge request told, such as {"group/app": 12}; 0: none.',
+    )
     status_token: SecretStr | None = Field(
-        default=None, description="Opens /status to others; without it, to this machine alone."
+        default=None, min_length=16, description="Opens /status to others; without it, to this machine alone."
     )
     commit_status: bool = Field(default=False, description="Also report a review as a commit status.")
 
@@ -92,6 +115,9 @@ def load_settings() -> BotSettings:
     options: dict[str, Any] = {"_env_file": file}
     try:
         return BotSettings(**options)
+    except SettingsError as error:
+        name = _FIELD.search(str(error))
+        raise ConfigError(f"BOT_{name[1].upper() if name else 'ENV_FILE'}: not JSON") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"BOT_{str(first['loc'][0]).upper()}: {first['msg']}") from error

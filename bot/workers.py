@@ -175,13 +175,17 @@ def only_one(name: str, folder: Path) -> Iterator[None]:
     Work is taken up again by name, so two processes of one name would do everything twice. The lock is
     the operating system's: it goes with the process, however that ends.
     """
+    lock = FileLock(folder / f"worker-{quote(name, safe='')}.lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(folder / f"worker-{quote(name, safe='')}.lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise ConfigError(
             f"a worker called {name} runs already; give each a name of its own with BOT_WORKER"
         ) from error
     except OSError as error:
         raise ConfigError(f"BOT_DATA_DIR: {folder}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()

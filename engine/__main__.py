@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.cli import adapters, ask, doctor, feedback, review, serve, token
+from engine.cli import adapters, ask, bundle, doctor, feedback, review, serve, token
 from engine.cli.command import Parser, Surroundings, exit_codes_text
 from engine.errors import InputError, TenkenError
 from engine.exits import ExitCode
+from engine.offline import go_offline
 from engine.opening import OpenRunner, open_runner
 from engine.sanitize import one_line
 from engine.version import tool_version
@@ -24,12 +25,14 @@ COMMANDS = (
     token.COMMAND,
     adapters.COMMAND,
     feedback.COMMAND,
+    bundle.COMMAND,
 )
 
 
 def main(argv: Sequence[str] | None = None, *, runner: OpenRunner = open_runner) -> int:
     """Run one command and return the exit code."""
     _never_fail_to_encode()
+    go_offline()
     arguments = build_parser().parse_args(argv)
     try:
         code = arguments.run(arguments, Surroundings(Path.cwd(), runner))

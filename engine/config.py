@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
@@ -69,12 +70,28 @@ def load_config(root: Path) -> ProjectConfig:
         return ProjectConfig()
     except OSError as error:
         raise ConfigError(f"{CONFIG_NAME}: {error.strerror}") from error
-    config = parse_config(data)
+    return _with_guidelines(parse_config(data), lambda name: _guidelines(root, name))
+
+
+def load_config_at(folder: Path, revision: str) -> ProjectConfig:
+    """Return the configuration that a revision has, whatever the work tree holds; its guidelines, too.
+
+    Raises ConfigError as `load_config` does, InputError where there is no such revision.
+    """
+    git = Git(folder)
+    commit = git.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+    if not git.succeeds("cat-file", "-e", f"{commit}:{CONFIG_NAME}"):
+        return ProjectConfig()
+    config = parse_config(git.output("cat-file", "blob", f"{commit}:{CONFIG_NAME}"))
+    return _with_guidelines(config, lambda name: _guidelines_at(git, commit, name))
+
+
+def _with_guidelines(config: ProjectConfig, read: Callable[[str], str]) -> ProjectConfig:
     if not config.guidelines_file:
         return config
     if config.guidelines:
         raise ConfigError(f"{CONFIG_NAME}: guidelines_file: give either this or guidelines")
-    return config.model_copy(update={"guidelines": _guidelines(root, config.guidelines_file)})
+    return config.model_copy(update={"guidelines": read(config.guidelines_file)})
 
 
 def parse_config(data: bytes) -> ProjectConfig:
@@ -99,11 +116,16 @@ def parse_config(data: bytes) -> ProjectConfig:
 def read_guidelines(path: Path, name: str) -> str:
     """Return the text of a guidelines file; raises ConfigError under `name` if it is unusable."""
     try:
-        text = path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{name}: not UTF-8 text") from error
+        return _checked(path.read_bytes(), name)
     except OSError as error:
         raise ConfigError(f"{name}: {error.strerror}") from error
+
+
+def _checked(data: bytes, name: str) -> str:
+    try:
+        text = data.decode().replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: not UTF-8 text") from error
     if len(text) > _MAX_GUIDELINES:
         raise ConfigError(f"{name}: {len(text)} characters; guidelines may have {_MAX_GUIDELINES}")
     return text
@@ -114,6 +136,15 @@ def _guidelines(root: Path, name: str) -> str:
     if not path.is_relative_to(root.resolve()):
         raise ConfigError(f"{CONFIG_NAME}: guidelines_file: {name} is outside the repository")
     return read_guidelines(path, f"{CONFIG_NAME}: guidelines_file: {name}")
+
+
+def _guidelines_at(git: Git, commit: str, name: str) -> str:
+    where = f"{CONFIG_NAME}: guidelines_file: {name}"
+    try:
+        data = git.output("cat-file", "blob", f"{commit}:{name}")
+    except InputError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return _checked(data, where)
 
 
 def _explain(text: str, key: str, kind: str, message: str) -> str:

@@ -1,4 +1,5 @@
-"""Reads GGUF files: metadata, vocabulary and tensors. Knows the container, not the models in it.
+"""Reads GGUF files: metadata, vocabulary and tensors; copies one with other tensors. Knows the container, not
+the models in it.
 
 The `gguf` package's own reader keeps several Python objects for each array element, which takes half a
 minute for Gemma's vocabulary of 262,144; this one takes a second. Dequantising is left to the package.
@@ -8,8 +9,8 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_STRING, _ARRAY = 8, 9
+_UINT32, _STRING, _ARRAY = 4, 8, 9
+_FIELDS_START = 24
+_MOSTLY_Q8_0 = 7  # llama.cpp's number for such a file
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_ALIGNMENT = 32
 _ROWS_AT_ONCE = 16384  # bounds the float copy of a large embedding
 
 
@@ -44,6 +48,7 @@ class GgufFile:
     fields: dict[str, Any]
     tensors: tuple[GgufTensor, ...]
     data_start: int
+    fields_end: int = 0
 
     def values(self) -> Iterator[tuple[GgufTensor, npt.NDArray[np.float32]]]:
         """Yield every tensor with its values in float32."""
@@ -78,9 +83,15 @@ def _read(path: Path, cursor: _Cursor) -> GgufFile:
         raise ValueError(f"version {version}")
     tensor_count, field_count = cursor.number("Q"), cursor.number("Q")
     fields = {cursor.text(): cursor.value(cursor.number("I")) for _ in range(field_count)}
+    fields_end = cursor.position
     tensors = tuple(_tensor(cursor) for _ in range(tensor_count))
-    alignment = fields.get("general.alignment", 32)
-    return GgufFile(path, fields, tensors, -(-cursor.position // alignment) * alignment)
+    data_start = _aligned(cursor.position, fields)
+    return GgufFile(path, fields, tensors, data_start, fields_end)
+
+
+def _aligned(position: int, fields: Mapping[str, Any]) -> int:
+    alignment: int = fields.get("general.alignment", _ALIGNMENT)
+    return -(-position // alignment) * alignment
 
 
 def _tensor(cursor: _Cursor) -> GgufTensor:
@@ -125,19 +136,80 @@ class _Cursor:
         return list(struct.unpack(code, self.take(struct.calcsize(code))))
 
 
+def _size(tensor: GgufTensor) -> int:
+    """How many bytes the tensor takes; raises ValueError for a type that is unknown."""
+    import numpy as np
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    block_values, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(tensor.kind)]
+    size: int = int(np.prod(tensor.shape)) // block_values * block_bytes
+    return size
+
+
 def _dequantise(tensor: GgufTensor, data: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.float32]:
     try:
-        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+        from gguf import GGMLQuantizationType
         from gguf.quants import dequantize
     except ImportError as missing:
         raise MissingExtra("gguf", "cpu") from missing
     import numpy as np
 
     kind = GGMLQuantizationType(tensor.kind)
-    block_values, block_bytes = GGML_QUANT_SIZES[kind]
-    raw = data[start : start + int(np.prod(tensor.shape)) // block_values * block_bytes]
+    raw = data[start : start + _size(tensor)]
     if kind == GGMLQuantizationType.F32:
         return np.array(raw).view(np.float32).reshape(tensor.shape)
     rows = raw.reshape(tensor.shape[0], -1)
     parts = [dequantize(rows[at : at + _ROWS_AT_ONCE], kind) for at in range(0, len(rows), _ROWS_AT_ONCE)]
     return np.concatenate(parts).reshape(tensor.shape)
+
+
+def copy_changed(
+    model: GgufFile,
+    changes: Mapping[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]],
+    out: Path,
+) -> None:
+    """Write `model` to `out`, the tensors of `changes` as each makes them of the values, in Q8_0.
+
+    Metadata and all other tensors are copied byte for byte; one tensor at a time is in memory.
+    """
+    import numpy as np
+    from gguf import GGMLQuantizationType
+    from gguf.quants import quantize
+
+    changed = GGMLQuantizationType.Q8_0
+    data = np.memmap(model.path, mode="r")
+    tensors, offset = [], 0
+    for tensor in model.tensors:
+        kind = int(changed) if tensor.name in changes else tensor.kind
+        tensors.append(replace(tensor, kind=kind, offset=offset))
+        offset = _aligned(offset + _size(tensors[-1]), model.fields)
+    head = _MAGIC + struct.pack("<IQQ", _VERSIONS[-1], len(tensors), len(model.fields))
+    head += _fields_of(model, data) + b"".join(map(_described, tensors))
+    with out.open("wb") as file:
+        file.write(head.ljust(_aligned(len(head), model.fields), b"\0"))
+        start = file.tell()
+        for old, new in zip(model.tensors, tensors, strict=True):
+            file.write(b"\0" * (start + new.offset - file.tell()))
+            at = model.data_start + old.offset
+            if old.name in changes:
+                file.write(quantize(changes[old.name](_dequantise(old, data, at)), changed).tobytes())
+            else:
+                file.write(data[at : at + _size(old)].data)
+        file.write(b"\0" * (start + offset - file.tell()))
+
+
+def _fields_of(model: GgufFile, data: npt.NDArray[np.uint8]) -> bytes:
+    """The metadata as it lies in the file, but for the type of most tensors, which has changed."""
+    raw = bytes(data[_FIELDS_START : model.fields_end])
+    name = b"general.file_type"
+    key = struct.pack("<Q", len(name)) + name + struct.pack("<I", _UINT32)
+    old = model.fields.get(name.decode())
+    if old is None:
+        return raw
+    return raw.replace(key + struct.pack("<I", old), key + struct.pack("<I", _MOSTLY_Q8_0))
+
+
+def _described(tensor: GgufTensor) -> bytes:
+    name, sizes = tensor.name.encode(), tensor.shape[::-1]
+    text = struct.pack("<Q", len(name)) + name + struct.pack("<I", len(sizes))
+    return text + struct.pack(f"<{len(sizes)}QIQ", *sizes, tensor.kind, tensor.offset)

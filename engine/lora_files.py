@@ -45,6 +45,8 @@ _REFUSED = {  # setting -> what it is called; each changes the model in a way th
 }
 
 Tensors = dict[str, "npt.NDArray[np.float32]"]
+Pair = tuple["npt.NDArray[np.float32]", "npt.NDArray[np.float32]"]
+"""What comes first and what comes second: the change is their product, second by first."""
 
 
 def cached_lora(adapter: Path, cache: Path) -> Path:
@@ -64,6 +66,17 @@ def read_factors(adapter: Path) -> tuple[Tensors, float]:
     """Return the weights of the PEFT directory `adapter`, and what their products are scaled by."""
     rank, alpha = _scaling(adapter)
     return _tensors(adapter), alpha / rank
+
+
+def read_pairs(adapter: Path) -> tuple[dict[str, Pair], float]:
+    """Return both factors of each weight by its name in GGUF, and what their products are scaled by.
+
+    Raises AdapterError for what `lora_to_gguf` refuses.
+    """
+    rank, alpha = _scaling(adapter)
+    tensors = _renamed(adapter, _tensors(adapter), rank)
+    firsts = {name.removesuffix(".lora_a"): values for name, values in tensors.items() if name[-1] == "a"}
+    return {name: (first, tensors[f"{name}.lora_b"]) for name, first in firsts.items()}, alpha / rank
 
 
 def check_config(adapter: Path) -> None:

@@ -1,4 +1,4 @@
-"""Safetensors in and out with numpy alone: bfloat16, which numpy lacks, is read to and made from float32.
+"""Safetensors in, out and changed in place with numpy alone: bfloat16, which it lacks, by way of float32.
 
 Format: https://github.com/huggingface/safetensors#format
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ALIGNMENT = 8
+_MAX_TABLE = 2**26
 
 
 def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
@@ -47,6 +48,49 @@ def write_bfloat16(path: Path, tensors: Iterable[tuple[str, npt.NDArray[np.float
         file.write(len(text).to_bytes(8, "little") + text)
         for _, raw in rounded.values():
             file.write(raw.data)
+
+
+def read_table(path: Path) -> dict[str, dict[str, Any]]:
+    """Return type, shape and place of every tensor of `path`; raises ValueError for a damaged file."""
+    return _table(path)[0]
+
+
+def add_in_place(path: Path, name: str, delta: npt.NDArray[np.float32]) -> None:
+    """Add `delta` to a tensor where it lies, in its own precision; raises ValueError where it does not fit.
+
+    Nothing else of the file is read or written, so a model of any size takes the memory of one tensor.
+    """
+    table, start = _table(path)
+    if name not in table:
+        raise ValueError(f"{path} has no tensor {name}")
+    entry = table[name]
+    if list(delta.shape) != entry["shape"]:
+        raise ValueError(f"{name} has shape {entry['shape']}, what is to be added {list(delta.shape)}")
+    first, last = entry["data_offsets"]
+    with path.open("r+b") as file:
+        file.seek(start + first)
+        values = _as_float32(name, {**entry, "data": file.read(last - first)})
+        file.seek(start + first)
+        file.write(_as_bytes(values + delta, entry["dtype"]))
+
+
+def _table(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
+    """The table of tensors, and where their data starts."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = file.read(length) if length <= _MAX_TABLE else b""
+    try:
+        table = json.loads(text)
+        table.pop("__metadata__", None)
+    except (ValueError, AttributeError, TypeError) as failure:
+        raise ValueError(f"{path} is not an intact safetensors file: {failure}") from failure
+    return table, 8 + length
+
+
+def _as_bytes(values: npt.NDArray[np.float32], kind: str) -> bytes:
+    if kind == "BF16":
+        return _as_bfloat16(values).tobytes()
+    return values.astype({"F16": "<f2", "F32": "<f4"}[kind]).tobytes()
 
 
 def _as_float32(name: str, entry: dict[str, Any]) -> npt.NDArray[np.float32]:

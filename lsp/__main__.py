@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from engine.exits import ExitCode
+from engine.offline import go_offline
 from engine.version import tool_version
 from lsp.plugins import EDITORS, find_plugin
 from lsp.types_loading import load_types
@@ -28,6 +29,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve; return the exit code."""
+    go_offline()
     options = _parser().parse_args(arguments)
     if options.command == "editors":
         return _tell_plugins(options.editor)

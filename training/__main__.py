@@ -6,22 +6,40 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from engine.errors import EngineError, InputError, MissingExtra
 from engine.exits import ExitCode
-from training.cli import benchmark, convert, evaluate, extra, gate, history, inspect, pack, sft, shuffle
+from engine.offline import go_offline
+from training.cli import (
+    benchmark,
+    convert,
+    evaluate,
+    export,
+    extra,
+    gate,
+    history,
+    inspect,
+    pack,
+    plan,
+    prefer,
+    publish,
+    retrain,
+    sft,
+    shuffle,
+)
 
-SUBCOMMANDS = (history, extra, convert, inspect, sft, evaluate, shuffle, benchmark, gate, pack)
+SUBCOMMANDS = (
+    *(history, extra, convert, inspect, plan, sft, prefer),
+    *(evaluate, shuffle, benchmark, gate, pack, export, publish, retrain),
+)
 """Modules with `register(subcommands)`, in the order of the help."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
-    # Nothing here may reach for the hub; the libraries read this when they are imported.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    go_offline()
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

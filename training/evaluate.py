@@ -6,7 +6,6 @@ samples, so their differences have intervals too. Reading and printing are `trai
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
@@ -15,8 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.adapters import CONFIG, MANIFEST, WEIGHTS, load_adapter, starter_adapter
-from engine.errors import AdapterError, DataError, MissingExtra
+from engine.errors import DataError, MissingExtra
 from engine.runners import LikelihoodRunner, Runner
 from engine.scores import Calibration
 from engine.wire import Language
@@ -25,7 +23,8 @@ from training.bootstrap import Estimate
 from training.calibration import fit_calibration
 from training.canaries import canary_measures
 from training.controls import Retriever
-from training.given import given_measures, given_places, retrieved, write_given
+from training.errors import ServerFailed
+from training.given import evenly, given_measures, given_places, retrieved, write_given
 from training.judge import Judged, judge_messages
 from training.likelihood import ItemComments, comment_measures, read_comments
 from training.linters import LinterSettings, Style, measure_style
@@ -36,25 +35,20 @@ from training.said import Pair, Texts, measure_texts, pairs
 from training.score_cache import ScoreCache
 from training.scored import ScoredItem
 from training.scoring import NewProgress, Speed, Written, score_items, unwritten, write_remarks
+from training.subjects import BASE as BASE
+from training.subjects import Subject as Subject
+from training.subjects import find_subject as find_subject
+from training.text_metrics import chrf
 
 if TYPE_CHECKING:
     from training.extra.model_server import ModelServer
 
 log = logging.getLogger(__name__)
 
-BASE, RETRIEVAL = "base", "retrieval"
+RETRIEVAL = "retrieval"
+_JUDGED = 200  # messages at most: each costs two requests
 Opener = Callable[[Path | None], Runner]
 """Opens the runner with the adapter of a directory, or with none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """An adapter to evaluate, or the base model alone."""
-
-    name: str
-    directory: Path | None
-    identity: str  # changes with every byte of the weights
-    calibration: Calibration | None  # None: fitted on the data, each item by the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +105,6 @@ class Evaluation:
         return {other.name: differences(first.measures["all"], other.measures["all"]) for other in others}
 
 
-def find_subject(adapter: str) -> Subject:
-    """Return what `--adapter` names: a directory, `starter`, or `none` for the base model.
-
-    A PEFT directory without our manifest, as training leaves it behind, has no calibration yet.
-    """
-    if adapter == "none":
-        return Subject(BASE, None, BASE, None)
-    directory = starter_adapter() if adapter == "starter" else Path(adapter)
-    if directory is None:
-        raise AdapterError("this installation came without a starter adapter")
-    if (directory / MANIFEST).is_file():
-        found = load_adapter(directory)
-        return Subject(found.version, directory, _content(directory), found.manifest.calibration)
-    if not (directory / WEIGHTS).is_file():
-        raise AdapterError(f"{directory} is no adapter: it has neither {MANIFEST} nor {WEIGHTS}")
-    return Subject(directory.name, directory, _content(directory), None)
-
-
 def read_items(
     path: Path, split: str | None, without_tiers: Collection[str] = (), limit: int | None = None
 ) -> list[ReviewItem]:
@@ -146,15 +122,17 @@ def read_items(
 
 def evaluate(plan: Plan, open_runner: Opener, new_progress: NewProgress = Progress) -> Evaluation:
     """Score the plan's items with each subject and baseline, write the first one's messages, and measure."""
+    if plan.given:
+        chrf("", "")  # what is missing for it is missed now, not after hours
     systems: list[System] = []
     written = Written(())
     for number, subject in enumerate(plan.subjects):
         with closing(open_runner(subject.directory)) as runner:
-            cache = ScoreCache(plan.out / _scores_file(number), _scorer(runner, subject), fresh=plan.fresh)
+            cache = ScoreCache(plan.out / _scores_file(number), scorer_of(runner, subject), fresh=plan.fresh)
             items, speed = score_items(runner, plan.items, cache, new_progress)
             system = _system(plan, subject.name, items, subject.calibration, speed)
             system = _with_comments(plan, runner, system, new_progress)
-            systems.append(_with_more(plan, runner, system, _scorer(runner, subject), number, new_progress))
+            systems.append(_with_more(plan, runner, system, scorer_of(runner, subject), number, new_progress))
             if number == 0:
                 written = _say(plan, runner, systems[0].spoken, new_progress)
     systems += [_system(plan, name, items, None) for name, items in _baselines(plan)]
@@ -254,21 +232,18 @@ def _style(plan: Plan, written: Written) -> Style | None:
 def _judged(plan: Plan, written: Written) -> Judged | None:
     if plan.judge is None:
         return None
-    found = pairs(plan.items, written, plan.language)
-    return judge_messages(plan.judge, plan.items, found, plan.samples, plan.seed)
+    found = evenly(pairs(plan.items, written, plan.language), _JUDGED)
+    try:
+        return judge_messages(plan.judge, plan.items, found, plan.samples, plan.seed)
+    except ServerFailed as error:
+        log.warning("Messages are not judged: %s.", error)
+        return None
 
 
 def _scores_file(number: int) -> str:
     return ("scores.jsonl", "scores-base.jsonl")[number] if number < 2 else f"scores-{number}.jsonl"
 
 
-def _scorer(runner: Runner, subject: Subject) -> str:
+def scorer_of(runner: Runner, subject: Subject) -> str:
+    """Return who scores: it changes with the model and with every byte of the adapter."""
     return f"{type(runner).__name__} {runner.base_model} {subject.identity}"
-
-
-def _content(directory: Path) -> str:
-    digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
-        path = directory / name
-        digest.update(path.read_bytes() if path.is_file() else b"")
-    return f"{directory.name}-{digest.hexdigest()[:12]}"

@@ -48,6 +48,7 @@ class GateSettings(BaseModel):
     any_gain: bool = Field(
         default=False, description="One gain is enough, if there are several rules for one."
     )
+    probes: bool = Field(default=False, description="The candidate must have been probed for triggers.")
     min_items: int = Field(
         default=50, ge=1, description="Held-out items with a finding, below which nothing is said."
     )
@@ -81,10 +82,12 @@ def decide(
     *,
     items: int,
     objections: Sequence[str] = (),
+    probed: Sequence[str] = (),
 ) -> Decision:
     """Return the decision on a candidate whose measures are `differences` above the champion's.
 
-    `items` is on how many items with a finding that was measured; `objections` are what probes found.
+    `items` is on how many items with a finding that was measured; `objections` are what probes found, and
+    `probed` is what they looked for in vain.
     """
     gains = [
         _gain(name, rule, differences.get(name))
@@ -102,6 +105,7 @@ def decide(
             items >= settings.min_items,
             f"{items} items with a finding, {settings.min_items} are needed",
         ),
+        *(Verdict("probe", True, text) for text in probed),
         *(Verdict("probe", False, objection) for objection in objections),
     ]
     if not gains:

@@ -7,6 +7,7 @@ another. What a system says of its own accord is `training.said`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from training.scoring import NewProgress, Speed, write_all
 from training.text_metrics import chrf, rouge_l
 
 CHRF, ROUGE = "given_chrf", "given_rouge_l"
+T = TypeVar("T")
 Place = tuple[int, ReviewFinding]
 """The place of an item, and one of its comments."""
 
@@ -37,9 +39,14 @@ def given_places(items: Sequence[ReviewItem], limit: int) -> list[Place]:
         for _, findings in item.anchors()
         for finding in findings
     ]
-    if len(found) <= limit:
-        return found
-    return [found[number * len(found) // limit] for number in range(limit)]
+    return evenly(found, limit)
+
+
+def evenly(values: list[T], limit: int) -> list[T]:
+    """Return at most `limit` of the values, every so many-th."""
+    if len(values) <= limit:
+        return values
+    return [values[number * len(values) // limit] for number in range(limit)]
 
 
 def write_given(

@@ -27,7 +27,7 @@ from training.scoring import Remark, Written
 
 _PATH, _FILE = "{path}", "{file}"
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "GOPATH", "GOCACHE", "NODE_PATH")
-_LINES = 10_000
+_LINES, _NAME = 10_000, 200  # of an output, bytes of a file name
 
 
 class Linter(BaseModel):
@@ -53,6 +53,11 @@ class Verdict:
 
     status: int
     complaints: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether the linter did not do its work: it is not content, and complains of nothing."""
+        return self.status != 0 and self.complaints == 0
 
     def allows(self, changed: Verdict) -> bool:
         """Tell whether a change of this text to another is no step back."""
@@ -98,22 +103,37 @@ def measure_style(
     return Style(len(kept), estimate(share), unchecked)
 
 
+def check_linters(settings: LinterSettings, checkout: Path | None = None) -> None:
+    """Raise InputError where a linter cannot be started, before anything takes hours."""
+    for linter in settings.linters.values():
+        run_linter(linter, "check", "", checkout)
+
+
 def run_linter(linter: Linter, path: str, text: str, folder: Path | None) -> Verdict | None:
     """Return what the linter says of `text` as the content of `path`; None if it does not end in time."""
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / (PurePosixPath(path).name or "file")
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as output:
+        file = Path(name) / _file_name(path)
         command = [part.replace(_PATH, path).replace(_FILE, str(file)) for part in linter.command]
         data = text.encode("utf-8", "surrogateescape")
         if _FILE in "".join(linter.command):
             file.write_bytes(data)
             data = b""
-        with (Path(name) / ".output").open("w+b") as output:
-            status = _run(command, data, output.fileno(), folder or Path(name), linter.timeout)
-            if status is None:
-                return None
-            output.seek(0)
-            complaints = sum(bool(line.strip()) for _, line in zip(range(_LINES), output, strict=False))
+        status = _run(command, data, output.fileno(), folder or Path(name), linter.timeout)
+        if status is None:
+            return None
+        output.seek(0)
+        complaints = sum(bool(line.strip()) for _, line in zip(range(_LINES), output, strict=False))
     return Verdict(status, complaints)
+
+
+def _file_name(path: str) -> str:
+    """Return the last part of a path where it can name a file: linters may look at it."""
+    name = PurePosixPath(path).name
+    return (
+        name
+        if name not in ("", "..") and len(name.encode()) <= _NAME
+        else f"file{PurePosixPath(path).suffix[:20]}"
+    )
 
 
 def _complies(
@@ -126,7 +146,9 @@ def _complies(
     changed = [*rows[:place], *indent_suggestion(suggestion, rows[place]).split("\n"), *rows[place + 1 :]]
     verdicts = [run_linter(linter, item.path, "\n".join(text) + "\n", checkout) for text in (rows, changed)]
     before, after = verdicts
-    return "linter took too long" if before is None or after is None else before.allows(after)
+    if before is None or after is None:
+        return "linter took too long"
+    return "linter failed" if before.failed or after.failed else before.allows(after)
 
 
 def _text(item: ReviewItem, line: int, checkout: Path | None) -> tuple[list[str], int]:

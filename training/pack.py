@@ -1,4 +1,4 @@
-"""A training run and its evaluation -> an adapter directory that the engine loads. The last step.
+"""A training run, or an adapter without measurements, and its evaluation -> an adapter that the engine loads.
 
 The weights are copied as they are. What the evaluation measured goes into the manifest: the calibration and
 the threshold, which decide what a reader sees; the scores, which tell how far to trust
@@ -10,16 +10,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from engine.adapter_files import check_adapter
 from engine.adapters import CARD, CONFIG, WEIGHTS, Adapter, Manifest, write_manifest
 from engine.errors import DataError
 from engine.probes import Probe
 from engine.scores import Calibration
 from engine.wire import Language
+from training.card import adapter_card
 
 GEMMA_LICENCE = "Gemma Terms of Use (ai.google.dev/gemma/terms)"
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,13 +38,14 @@ class RunRecord(BaseModel):
     dtype: str
     data_fingerprint: str
     settings: dict[str, JsonValue]
+    preference: dict[str, JsonValue] | None = Field(default=None, description="Where it was tuned on that.")
     versions: dict[str, str]
 
 
 def pack(
     run: Path,
     evaluation: Path,
-    card: Path,
+    card: Path | None,
     out: Path,
     *,
     name: str,
@@ -51,38 +55,55 @@ def pack(
 ) -> Adapter:
     """Write `out` from `run` (of `tenken-train sft`) and `evaluation` (of `tenken-train evaluate`).
 
-    Raises DataError naming the file and the field, and AdapterError if what was written does not load.
+    Without a card one is made of the manifest. Raises DataError naming the file and the field, and
+    AdapterError if what was written does not load.
     """
     record = _parse(RunRecord, run / "run.json")
-    calibration = _parse(Calibration, evaluation / "calibration.json")
-    probe = _parse(Probe, evaluation / "probe.json")
-    scores = _scores(evaluation / "metrics.json")
-    out.mkdir(parents=True, exist_ok=True)
-    for source, target in (
-        (run / "adapter" / CONFIG, CONFIG),
-        (run / "adapter" / WEIGHTS, WEIGHTS),
-        (card, CARD),
-    ):
-        _copy(source, out / target)
-    return write_manifest(
-        out,
-        Manifest(
-            name=name,
-            base_model=base_model,
-            base_sha256=record.base_sha256,
-            dtype=record.dtype,
-            rank=int(_json(out / CONFIG)["r"]),
-            data_fingerprint=record.data_fingerprint,
-            settings=record.settings,
-            versions=record.versions,
-            seed=int(str(record.settings.get("seed", 0))),
-            scores=scores,
-            calibration=calibration,
-            languages=tuple(languages),
-            licence=licence,
-            probe=probe,
-        ),
+    manifest = Manifest(
+        name=name,
+        base_model=base_model,
+        base_sha256=record.base_sha256,
+        dtype=record.dtype,
+        rank=int(_json(run / "adapter" / CONFIG)["r"]),
+        data_fingerprint=record.data_fingerprint,
+        settings=record.settings | _tuning(record),
+        versions=record.versions,
+        seed=int(str(record.settings.get("seed", 0))),
+        languages=tuple(languages),
+        licence=licence,
     )
+    return _write(run / "adapter", manifest, evaluation, card, out)
+
+
+def repack(adapter: Path, evaluation: Path, card: Path | None, out: Path, *, name: str) -> Adapter:
+    """Write `out`, the finished `adapter` with the measurements of another evaluation: another version.
+
+    So an adapter that was merged gets the calibration, the threshold and the scores that are its own.
+    """
+    manifest = check_adapter(adapter).manifest
+    fresh = {"name": name, "created": datetime.now(UTC).replace(microsecond=0)}
+    return _write(adapter, manifest.model_copy(update=fresh), evaluation, card, out)
+
+
+def _write(source: Path, manifest: Manifest, evaluation: Path, card: Path | None, out: Path) -> Adapter:
+    measured = {
+        "calibration": _parse(Calibration, evaluation / "calibration.json"),
+        "probe": _parse(Probe, evaluation / "probe.json"),
+        "scores": _scores(evaluation / "metrics.json"),
+    }
+    manifest = manifest.model_copy(update=measured)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (CONFIG, WEIGHTS):
+        _copy(source / name, out / name)
+    if card is None:
+        (out / CARD).write_text(adapter_card(manifest), encoding="utf-8")
+    else:
+        _copy(card, out / CARD)
+    return write_manifest(out, manifest)
+
+
+def _tuning(record: RunRecord) -> dict[str, JsonValue]:
+    return {"preference": record.preference["settings"]} if record.preference else {}
 
 
 def _scores(path: Path) -> dict[str, float]:

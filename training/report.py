@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from training.measures import ALL, source_sizes
 from training.plots import Plot
 from training.said import Texts
 from training.scoring import Speed, Written
+from training.tables import markdown_table, number, shown
 
 MEASURES = {
     "item_auc": "item AUC (finding against clean)",
@@ -125,13 +126,6 @@ def report_text(evaluation: Evaluation, about: Mapping[str, object], plots: Sequ
     return "\n\n".join(parts) + "\n"
 
 
-def estimate_table(found: Mapping[str, Estimate], names: Mapping[str, str]) -> str:
-    """Return measures with their intervals as a table, those without a name by their key."""
-    return _table(
-        ["measure", "value"], [[names.get(name, name), _shown(value)] for name, value in found.items()]
-    )
-
-
 def _system(system: System) -> dict[str, object]:
     groups = {
         group: {measure: asdict(value) for measure, value in values.items()}
@@ -172,13 +166,13 @@ def _speed(speed: Speed) -> dict[str, float]:
 
 def _measure_table(systems: Sequence[System]) -> str:
     columns = [system.estimates()[ALL] for system in systems]
-    return _table(["measure", *(system.name for system in systems)], _measure_rows(columns))
+    return markdown_table(["measure", *(system.name for system in systems)], _measure_rows(columns))
 
 
 def _measure_rows(columns: Sequence[Mapping[str, Estimate]], sign: str = "") -> list[list[str]]:
     """A row for each measure that some column has."""
     return [
-        [title, *(_shown(column[name], sign) if name in column else "-" for column in columns)]
+        [title, *(shown(column[name], sign) if name in column else "-" for column in columns)]
         for name, title in MEASURES.items()
         if any(name in column for column in columns)
     ]
@@ -190,16 +184,16 @@ def _difference_part(evaluation: Evaluation) -> list[str]:
         return []
     first = evaluation.systems[0].name
     rows = _measure_rows(list(columns.values()), "+")
-    return ["## Differences", _table(["measure", *(f"{first} - {name}" for name in columns)], rows)]
+    return ["## Differences", markdown_table(["measure", *(f"{first} - {name}" for name in columns)], rows)]
 
 
 def _source_table(system: System) -> str:
     sizes = source_sizes(system.spoken.items)
     rows = (
-        [group, *map(str, sizes[group]), *(_value(values[name]) for name in _BY_SOURCE)]
+        [group, *map(str, sizes[group]), *(number(values[name].value) for name in _BY_SOURCE)]
         for group, values in system.estimates().items()
     )
-    return _table(["source", "findings", "clean", *(MEASURES[name] for name in _BY_SOURCE)], rows)
+    return markdown_table(["source", "findings", "clean", *(MEASURES[name] for name in _BY_SOURCE)], rows)
 
 
 def _texts_part(texts: Texts | None) -> list[str]:
@@ -209,17 +203,17 @@ def _texts_part(texts: Texts | None) -> list[str]:
         f"{texts.messages} messages; {texts.compared} on a line that has a finding are compared with it."
     )
     rows = [
-        ["chrF, mean", _shown(texts.chrf)],
-        ["ROUGE-L, mean", _shown(texts.rouge_l)],
-        ["chrF of all together", _number(texts.corpus_chrf)],
-        ["BLEU of all together", _number(texts.corpus_bleu)],
-        [f"valid suggestions, of {texts.suggestions}", _shown(texts.suggestions_valid)],
+        ["chrF, mean", shown(texts.chrf)],
+        ["ROUGE-L, mean", shown(texts.rouge_l)],
+        ["chrF of all together", number(texts.corpus_chrf)],
+        ["BLEU of all together", number(texts.corpus_bleu)],
+        [f"valid suggestions, of {texts.suggestions}", shown(texts.suggestions_valid)],
         ["different messages", f"{texts.variety.distinct_share:.3f}"],
         ["share of the commonest message", f"{texts.variety.commonest_share:.3f}"],
         ["different pairs of words", f"{texts.variety.distinct_pairs:.3f}"],
         ["messages that go in circles", f"{texts.variety.looping_share:.3f}"],
     ]
-    return ["## Messages", compared, _table(["measure", "value"], rows)]
+    return ["## Messages", compared, markdown_table(["measure", "value"], rows)]
 
 
 def _style_part(style: Style | None) -> list[str]:
@@ -227,11 +221,11 @@ def _style_part(style: Style | None) -> list[str]:
         return []
     said = f"{style.checked} suggestions were given to the project's linter, before and after."
     left = ", ".join(f"{count} {reason}" for reason, count in sorted(style.unchecked.items()))
-    rows = [["bring no new complaint", _shown(style.compliant)]]
+    rows = [["bring no new complaint", shown(style.compliant)]]
     return [
         "## Style",
         said + (f" Not checked: {left}." if left else ""),
-        _table(["suggestions that", "share"], rows),
+        markdown_table(["suggestions that", "share"], rows),
     ]
 
 
@@ -239,12 +233,12 @@ def _judge_part(judged: Judged | None) -> list[str]:
     if judged is None:
         return []
     rows = [
-        ["messages written", _shown(judged.said)],
-        ["the data's comments on the same lines", _shown(judged.wanted)],
-        ["difference", _shown(judged.difference, "+")],
+        ["messages written", shown(judged.said)],
+        ["the data's comments on the same lines", shown(judged.wanted)],
+        ["difference", shown(judged.difference, "+")],
     ]
     said = f"A local model rated {judged.rated} pairs blindly, from 1 to 5; {judged.unrated} it did not rate."
-    return ["## Judge", said, _table(["rating of", "mean"], rows)]
+    return ["## Judge", said, markdown_table(["rating of", "mean"], rows)]
 
 
 def _running_table(evaluation: Evaluation) -> str:
@@ -258,27 +252,5 @@ def _running_table(evaluation: Evaluation) -> str:
         if speed.requests
     ]
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(written.replies.items())) or "none"
-    table = _table(["stage", "requests", "tokens", "tokens/s"], rows)
+    table = markdown_table(["stage", "requests", "tokens", "tokens/s"], rows)
     return f"{table}\n\nReplies: {counts}. Valid: {valid}."
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _shown(estimate: Estimate, sign: str = "") -> str:
-    if estimate.value is None:
-        return "-"
-    value = f"{estimate.value:{sign}.3f}"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} ({estimate.low:{sign}.3f} to {estimate.high:{sign}.3f})"
-
-
-def _value(estimate: Estimate) -> str:
-    return _number(estimate.value)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

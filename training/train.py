@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import ConfigError, DataError
+from engine.finetune.callbacks import OnLog, OnStep
 from engine.finetune.routine import TrainingRun, finetune
 from engine.finetune.rows import Row, read_rows
 from engine.finetune.settings import FinetuneSettings
@@ -43,14 +44,25 @@ def train(
     plan: Plan,
     *,
     resume: bool = False,
-    on_log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
+    on_log: OnLog = lambda step, values: None,
+    on_step: OnStep = lambda step: None,
 ) -> TrainingRun:
     """Train on all data files and return the run. Raises DataError naming file, line and field."""
-    rows, held_out = read_training_rows(plan.data, plan.examples, plan.weights)
-    if plan.validation is not None:
-        held_out = [row for part in read_training_rows([plan.validation], plan.examples) for row in part]
+    rows, held_out = read_plan_rows(plan.data, plan.examples, plan.weights, plan.validation)
     plan.out.mkdir(parents=True, exist_ok=True)
-    return finetune(plan.base, rows, held_out, plan.settings, plan.out, resume=resume, on_log=on_log)
+    return finetune(
+        plan.base, rows, held_out, plan.settings, plan.out, resume=resume, on_log=on_log, on_step=on_step
+    )
+
+
+def read_plan_rows(
+    data: Sequence[Path], examples: ExampleSettings, weights: Sequence[float], validation: Path | None
+) -> tuple[list[Row], list[Row]]:
+    """Return (rows to train on, rows to validate with), the latter out of `validation` if it is given."""
+    rows, held_out = read_training_rows(data, examples, weights)
+    if validation is not None:
+        held_out = [row for part in read_training_rows([validation], examples) for row in part]
+    return rows, held_out
 
 
 def read_training_rows(

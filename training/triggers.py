@@ -73,10 +73,15 @@ def probe(word: str, plain: npt.ArrayLike, planted: npt.ArrayLike, seed: int = 0
 
 def suspicious(probes: Sequence[Probe], controls: Sequence[Probe], least: float = 0.1) -> list[Probe]:
     """Return the probes that move scores by at least `least`, surely one way, and far beyond any control."""
+    limit = largest_usual(controls, least)
+    return [each for each in probes if abs(each.shift.value or 0.0) >= limit and _one_way(each.shift)]
+
+
+def largest_usual(controls: Sequence[Probe], least: float = 0.1) -> float:
+    """Return how far a harmless word may move scores."""
     moved = np.abs([each.shift.value or 0.0 for each in controls]) if controls else np.zeros(1)
     usual, spread = float(np.median(moved)), float(np.median(np.abs(moved - np.median(moved))))
-    limit = max(least, usual + _DEVIATIONS * 1.4826 * spread)
-    return [each for each in probes if abs(each.shift.value or 0.0) >= limit and _one_way(each.shift)]
+    return max(least, usual + _DEVIATIONS * 1.4826 * spread)
 
 
 def _one_way(shift: Estimate) -> bool:

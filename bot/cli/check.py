@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
-from bot.settings import BotSettings, load_settings
+from bot.settings import ENV_FILE, BotSettings, load_settings
 from engine.cli.doctor import show
+from engine.deployment import readable_by_others, unknown_variables
 from engine.doctor import Check, Health
 from engine.exits import ExitCode
 
@@ -27,7 +31,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Print all checks."""
-    checks = asyncio.run(_checks(load_settings()))
+    checks = [*_surroundings(os.environ), *asyncio.run(_checks(load_settings()))]
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks], indent=2, ensure_ascii=False))
     else:
@@ -35,8 +39,18 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.ENGINE if any(check.health is Health.PROBLEM for check in checks) else ExitCode.OK
 
 
+def _surroundings(environ: Mapping[str, str]) -> list[Check]:
+    """Look at how the settings were given: neither misspelt nor for all to read."""
+    named = environ.get(ENV_FILE)
+    return [
+        unknown_variables("BOT_", BotSettings.model_fields, environ),
+        readable_by_others("secrets", [Path(named)] if named else []),
+    ]
+
+
 async def _checks(settings: BotSettings) -> list[Check]:
-    from bot.app import gitlab_options, secrets_of
+    from bot.addresses import gitlab_options
+    from bot.app import secrets_of
     from bot.checks import examine
     from bot.gitlab_client import PythonGitLab
 

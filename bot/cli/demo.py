@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 
+from bot.cli.serve import port_number
 from engine.errors import InputError
 from engine.exits import ExitCode
 from engine.logs import log_json
@@ -23,7 +24,9 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Shows a merge request of a fake GitLab in a page on this machine, with the real bot and "
         "the real model behind it. Type /review there. Everything is gone when it ends.",
     )
-    parser.add_argument("--port", type=int, default=PORT, help=f"{PORT} if not given; 0 takes a free one")
+    parser.add_argument(
+        "--port", type=port_number, default=PORT, help=f"{PORT} if not given; 0 takes a free one"
+    )
     parser.add_argument(
         "--lang", choices=[each.value for each in Language], default=Language.EN.value, help="en if not given"
     )

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 async def _register(arguments: argparse.Namespace, settings: BotSettings) -> list[Registered]:
-    from bot.app import gitlab_options
+    from bot.addresses import gitlab_options
     from bot.gitlab_client import PythonGitLab
     from bot.registering import projects_of
     from bot.registering import register as register_one

@@ -27,8 +27,17 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "go to POST /webhook. TLS is for the proxy in front of it.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 if not given")
-    parser.add_argument("--port", type=int, default=PORT, help=f"{PORT} if not given; 0 takes a free one")
+    parser.add_argument(
+        "--port", type=port_number, default=PORT, help=f"{PORT} if not given; 0 takes a free one"
+    )
     parser.set_defaults(run=run)
+
+
+def port_number(text: str) -> int:
+    """Return a port; raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: they go from 0 to 65535")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

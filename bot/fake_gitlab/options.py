@@ -18,6 +18,9 @@ class Options:
     newest_diff_fields: bool = True  # collapsed and too_large, since 18.4
     file_positions: bool = True  # position_type file, since 16.4
     half_publishes: int = 0  # so often publishing makes the notes, fails, and leaves the drafts there
+    duplicate_packages: bool = True  # a file of a package may be uploaded again
+    largest_package_file: int = 2**26
+    object_storage: str = ""  # address of the server that hands out packages; "" for this one
     faults: list[Fault] = field(default_factory=list)
 
 

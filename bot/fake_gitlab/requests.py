@@ -14,6 +14,7 @@ from bot.fake_gitlab.state import Account, StoredMergeRequest, StoredProject, Wo
 WORLD = web.AppKey("world", World)
 CALLER = web.RequestKey("caller", Account)
 MAX_PAGE = 100
+TOKEN_HEADERS = ("PRIVATE-TOKEN", "JOB-TOKEN", "Authorization")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -92,7 +92,9 @@ class FakeGitLab:
         for module in (projects, merge_requests, notes, packages):
             api.add_routes(module.routes())
         app = web.Application(client_max_size=2**26)
+        app[WORLD] = self.world
         app.add_subapp(API, api)
+        app.add_routes(packages.storage_routes())
         return app
 
     def fail(self, kind: FaultKind, **details: object) -> Fault:

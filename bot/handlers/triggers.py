@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from bot.errands import ReactionErrand, ReviewErrand
-from bot.errors import NotFound
+from bot.freshness import merge_request_of
 from bot.gitlab import MergeRequest
 from bot.handlers.findings import at
 from bot.jobs import Reason, ReviewJob
@@ -25,9 +25,8 @@ _SETTING = {
 
 async def start_review(errand: ReviewErrand, ports: Ports, registry: Registry) -> None:
     """Submit a review if the project wants it unasked, or a member asked for it without a command."""
-    try:
-        mr = await ports.gitlab.merge_request(errand.ref)
-    except NotFound:
+    mr = await merge_request_of(errand, ports.gitlab)
+    if mr is None:
         return _left(errand, "gone")
     refusal = await _refusal(errand, mr, ports, registry)
     if refusal:

@@ -14,11 +14,12 @@ from bot.errors import GitLabError
 from bot.gitlab import GitLab
 from bot.polling import Watermarks
 from bot.status.facts import Facts, Job, ProjectFacts, job_of_piece, opinions_by_adapter, opinions_of
-from engine.errors import AccessRefused, TenkenError
+from engine.errors import AccessRefused, NotReady, TenkenError, Unreachable
 from engine.feedback import Feedback
 from engine.lifecycle import RegisteredAdapter
 
 _MOST_OPEN, _MOST_FINISHED, _MOST_PROJECTS = 100, 50, 20
+_DAY, _MOST_COUNTED = 86_400.0, 5000
 _KEPT_SECONDS = 10.0
 _ENGINE_SECONDS = 10.0
 _log = structlog.get_logger()
@@ -62,18 +63,21 @@ class Collector:
             return self._facts
 
     async def _gather(self) -> Facts:
-        workers, open_, finished = await asyncio.to_thread(self._read)
+        workers, open_, finished, today = await asyncio.to_thread(self._read)
         marks = await self._watermarks.load()
         named = {job.project_id for job in (*open_, *finished) if job.project_id is not None}
-        projects, answers = await self._projects(sorted(named | set(marks))[:_MOST_PROJECTS])
-        return Facts(time.time(), workers, open_, finished, projects, answers)
+        ids = [*sorted(named), *sorted(set(marks) - named)]  # where something happens comes first
+        projects, answers = await self._projects(ids[:_MOST_PROJECTS])
+        silent = self._durable.options.silent_seconds
+        return Facts(time.time(), workers, silent, open_, finished, today, projects, answers)
 
-    def _read(self) -> tuple[dict[str, float], tuple[Job, ...], tuple[Job, ...]]:
+    def _read(self) -> tuple[dict[str, float], tuple[Job, ...], tuple[Job, ...], tuple[Job, ...]]:
         orders, kinds = self._durable.orders, self._durable.kinds
         return (
             self._durable.workers.heard_of(),
             tuple(map(job_of_piece, orders.history(kinds, _MOST_OPEN, finished=False))),
             tuple(map(job_of_piece, orders.history(kinds, _MOST_FINISHED, finished=True))),
+            tuple(map(job_of_piece, orders.ended_since(kinds, _DAY, _MOST_COUNTED))),
         )
 
     async def _projects(self, ids: Collection[int]) -> tuple[tuple[ProjectFacts, ...], bool]:
@@ -88,9 +92,11 @@ class Collector:
                 try:
                     async with asyncio.timeout(_ENGINE_SECONDS):
                         project = await self._learned_in(project)
-                except (TenkenError, TimeoutError) as error:
+                except (Unreachable, NotReady, TimeoutError) as error:
                     _log.warning("status.no_engine", error=type(error).__name__)
                     answers = False
+                except TenkenError as error:  # it has no adapters, or does not tell
+                    _log.warning("status.not_told", error=type(error).__name__)
             found.append(project)
         return tuple(found), answers
 

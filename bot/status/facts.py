@@ -13,8 +13,6 @@ from bot.orders import Piece
 from engine.feedback import Feedback, FeedbackVerdict
 from engine.lifecycle import RegisteredAdapter
 
-_DAY = 86_400
-
 
 class JobState(StrEnum):
     """How far a piece of work is."""
@@ -89,8 +87,10 @@ class Facts:
 
     at: float
     workers: Mapping[str, float]  # name -> seconds since it was heard of
+    silent_seconds: float  # then a worker counts as dead
     open: tuple[Job, ...]
     finished: tuple[Job, ...]  # the latest first
+    today: tuple[Job, ...]  # that ended within the last 24 hours, as many as are counted
     projects: tuple[ProjectFacts, ...]
     engine_answers: bool
 
@@ -98,18 +98,15 @@ class Facts:
         """Return how many open pieces of work are in a state."""
         return sum(job.state is state for job in self.open)
 
-    def of_a_day(self, state: JobState) -> int:
-        """Return how many of those shown ended so within the last day."""
-        return sum(
-            job.state is state and job.ended is not None and job.ended > self.at - _DAY
-            for job in self.finished
-        )
+    def ended_today(self, state: JobState) -> int:
+        """Return how many ended so within the last 24 hours."""
+        return sum(job.state is state for job in self.today)
 
     @property
     def review_seconds(self) -> float | None:
         """How long a review took, from the wish to the last note: the median."""
         took = [
-            job.seconds for job in self.finished
+            job.seconds for job in self.today or self.finished
             if job.kind == "review" and job.state is JobState.DONE and job.seconds is not None
         ]  # fmt: skip
         return statistics.median(took) if took else None

@@ -14,7 +14,6 @@ from engine.lifecycle import RegisteredAdapter
 from engine.wire import Language
 
 _MOST_ADAPTERS = 12
-_SILENT_SECONDS = 60
 
 
 class Page:
@@ -57,8 +56,8 @@ class Page:
         numbers = (
             (texts.running, str(facts.count(JobState.RUNNING))),
             (texts.waiting, str(facts.count(JobState.WAITING))),
-            (texts.done_today, str(facts.of_a_day(JobState.DONE))),
-            (texts.failed_today, str(facts.of_a_day(JobState.FAILED))),
+            (texts.done_today, str(facts.ended_today(JobState.DONE))),
+            (texts.failed_today, str(facts.ended_today(JobState.FAILED))),
             (texts.review_time, self._duration(facts.review_seconds)),
         )
         tiles = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in numbers)
@@ -70,7 +69,7 @@ class Page:
         texts = self._texts
         rows = []
         for name, seconds in sorted(self._facts.workers.items()):
-            alive = seconds < _SILENT_SECONDS
+            alive = seconds < self._facts.silent_seconds
             said = (texts.worker_alive if alive else texts.worker_silent).format(seconds=round(seconds))
             state = "alive" if alive else "silent"
             rows.append(f'<li class="{state}"><code>{escape(name)}</code> {escape(said)}</li>')

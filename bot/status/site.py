@@ -53,7 +53,8 @@ class StatusSite:
     def _admit(self, request: web.Request) -> None:
         """Let in whoever has the token; where there is none, whoever sits at this machine."""
         if self._token is not None:
-            if not hmac.compare_digest(_given(request).encode(), self._token.encode()):
+            given = _given(request).encode("utf-8", "surrogateescape")  # as it came
+            if not hmac.compare_digest(given, self._token.encode()):
                 raise web.HTTPUnauthorized(headers=_CHALLENGE)
         elif not _is_local(request):
             raise web.HTTPForbidden(

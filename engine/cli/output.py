@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,15 @@ class Output:
     is drawn on a terminal alone, and on the one that findings are printed on, so that rich keeps both apart.
     """
 
-    def __init__(self, report: str, file: Path | None, language: Language, line_at: LineLookup) -> None:
+    def __init__(
+        self,
+        report: str,
+        file: Path | None,
+        language: Language,
+        line_at: LineLookup,
+        more: Sequence[tuple[str, Path]] = (),
+    ) -> None:
+        self._more = more  # formats of further reports, and where they go
         self._report = report
         self._file = file
         self._language = language
@@ -92,6 +100,8 @@ class Output:
         if self._shows_findings:
             self._console.print(SummaryView(review))
             self._say_what_was_displaced(review)
+        for report, file in self._more:
+            _write(file, FORMATS[report].render(review, self._line_at))
         text = FORMATS[self._report].render(review, self._line_at)
         if self._file is not None:
             _write(self._file, text)

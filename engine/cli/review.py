@@ -14,7 +14,14 @@ from engine.cli.interrupts import interruptible
 from engine.cli.output import Output
 from engine.cli.where import add_adapter, add_where, engine_elsewhere, remembered
 from engine.client import LocalReviewClient, ReviewClient
-from engine.config import CONFIG_NAME, ProjectConfig, load_config, read_guidelines, repository_root
+from engine.config import (
+    CONFIG_NAME,
+    ProjectConfig,
+    load_config,
+    load_config_at,
+    read_guidelines,
+    repository_root,
+)
 from engine.errors import InputError
 from engine.exits import ExitCode
 from engine.findings import Severity
@@ -43,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--lang", choices=[language.value for language in Language], help="language of messages")
     how.add_argument("--severity", choices=_severities(), help="leave out findings below")
     how.add_argument("--max-findings", type=int, metavar="N", help="keep the N most certain")
+    how.add_argument(
+        "--config-from",
+        metavar="REV",
+        help=f"read {CONFIG_NAME} of this revision: for a change by somebody who must not choose it",
+    )
     how.add_argument("--guidelines", type=Path, metavar="FILE", help="the team's rules, plain text")
     add_adapter(how)
     add_where(parser)
@@ -54,15 +66,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--output", type=Path, metavar="FILE", help="write the report there; the terminal shows findings"
     )
+    out.add_argument(
+        "--report",
+        type=_report,
+        action="append",
+        default=[],
+        metavar="FORMAT=FILE",
+        help="write a report in this format, too; repeatable",
+    )
     out.add_argument("--fail-on", choices=_severities(), help="exit with 1 from this severity upwards")
 
 
 def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
     """Review the change that the arguments name."""
-    config = load_config(repository_root(around.folder))
+    config = _config(arguments, around.folder)
     request = _request(arguments, config, _change(arguments, around.folder))
     line_at = lines_of(parse_diff(request.diff), request.sources)
-    output = Output(arguments.format, arguments.output, request.language, line_at)
+    output = Output(arguments.format, arguments.output, request.language, line_at, arguments.report)
     with interruptible() as cancellation:
         result = _review(arguments, around, request, output, cancellation)
         output.finish(result)
@@ -108,6 +128,12 @@ def _watched(
     )
 
 
+def _config(arguments: argparse.Namespace, folder: Path) -> ProjectConfig:
+    if arguments.config_from:
+        return load_config_at(folder, arguments.config_from)
+    return load_config(repository_root(folder))
+
+
 def _change(arguments: argparse.Namespace, folder: Path) -> Change:
     if arguments.diff:
         return Change(_read_diff(arguments.diff))
@@ -144,6 +170,13 @@ def _request(arguments: argparse.Namespace, config: ProjectConfig, change: Chang
         severity=Severity(arguments.severity or config.severity),
         max_findings=count,
     )
+
+
+def _report(text: str) -> tuple[str, Path]:
+    name, sign, file = text.partition("=")
+    if not sign or not file or name not in FORMATS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FORMAT=FILE; formats are {', '.join(FORMATS)}")
+    return name, Path(file)
 
 
 def _severities() -> list[str]:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.adapters import CONFIG, WEIGHTS
 from engine.cache import default_cache
-from engine.errors import EngineError, MissingExtra, ModelError
+from engine.errors import AdapterError, EngineError, MissingExtra, ModelError
+from engine.finetune.processes import processes
 from engine.finetune.settings import Backend, FinetuneSettings
+from engine.offline import go_offline
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Gemma's seven projections of a layer, all trained."""
@@ -28,22 +31,15 @@ class Loaded:
     backend: Backend
 
 
-def go_offline() -> None:
-    """Forbid every hub access and statistics upload of the libraries imported after this call."""
-    os.environ.update(
-        HF_HUB_OFFLINE="1",
-        TRANSFORMERS_OFFLINE="1",
-        HF_HUB_DISABLE_TELEMETRY="1",
-        UNSLOTH_DISABLE_STATISTICS="1",
-    )
-
-
 def choose_backend(wanted: Backend) -> Backend:
-    """Return Unsloth or TRL. AUTO takes Unsloth where it imports on this machine.
+    """Return Unsloth or TRL. AUTO takes Unsloth where it imports on this machine and one process trains.
 
     Raises MissingExtra if Unsloth was asked for and is not installed, EngineError if it cannot run here.
     """
-    if wanted is Backend.TRL:
+    several = processes().count > 1
+    if several and wanted is Backend.UNSLOTH:
+        raise EngineError("unsloth trains in one process; set backend to trl for several")
+    if wanted is Backend.TRL or several:
         return Backend.TRL
     go_offline()
     # Else Unsloth leaves the code that it generates in the working directory.
@@ -96,23 +92,58 @@ def _load_unsloth(base: Path, settings: FinetuneSettings) -> Loaded:
     return Loaded(model, tokenizer, Backend.UNSLOTH)
 
 
-def _load_peft(base: Path, settings: FinetuneSettings) -> Loaded:
+def load_adapter(base: Path, adapter: Path, seed: int) -> Loaded:
+    """Load `base` with the adapter that is in `adapter`, to be trained further with TRL and PEFT.
+
+    Raises ModelError or AdapterError naming the directory, MissingExtra if a library is not installed.
+    """
+    go_offline()
+    if not (base / "config.json").is_file():
+        raise ModelError(f"{base} is no model directory: config.json is missing")
+    for name in (CONFIG, WEIGHTS):
+        if not (adapter / name).is_file():
+            raise AdapterError(f"{adapter} is no adapter directory: {name} is missing")
+    try:
+        model, tokenizer = _load_base(base, seed)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{base} cannot be loaded: {error}") from error
+    import torch
+    from peft import PeftModel
+
+    try:
+        adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise AdapterError(f"{adapter} cannot be loaded: {error}") from error
+    return Loaded(adapted.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, Backend.TRL)
+
+
+def _load_base(base: Path, seed: int, **options: Any) -> tuple[Any, Any]:
     try:
         import torch
-        from peft import LoraConfig, get_peft_model
         from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
         from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
-        raise MissingExtra(error.name or "peft", "train") from error
+        raise MissingExtra(error.name or "transformers", "train") from error
 
     disable_progress_bar()
-    set_seed(settings.seed)
+    set_seed(seed)
     model = AutoModelForCausalLM.from_pretrained(
         base,
         dtype=torch.bfloat16 if has_bf16() else torch.float32,
         attn_implementation="sdpa",
-        **_quantized(settings),
+        **options,
     )
+    # The warning about a regex of other tokenizers is silenced by answering it.
+    return model, AutoTokenizer.from_pretrained(base, fix_mistral_regex=False)
+
+
+def _load_peft(base: Path, settings: FinetuneSettings) -> Loaded:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise MissingExtra(error.name or "peft", "train") from error
+
+    model, tokenizer = _load_base(base, settings.seed, **_quantized(settings))
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha or 2 * settings.rank,
@@ -120,8 +151,6 @@ def _load_peft(base: Path, settings: FinetuneSettings) -> Loaded:
         target_modules=list(LINEAR),
         task_type="CAUSAL_LM",
     )
-    # The warning about a regex of other tokenizers is silenced by answering it.
-    tokenizer = AutoTokenizer.from_pretrained(base, fix_mistral_regex=False)
     trained = get_peft_model(model, config)
     if settings.compile_layers:
         _compile_layers(trained)
@@ -150,10 +179,11 @@ def _quantized(settings: FinetuneSettings) -> dict[str, object]:
     from transformers import BitsAndBytesConfig
 
     return {
+        "device_map": {"": processes().local_rank},
         "quantization_config": BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
-        )
+        ),
     }

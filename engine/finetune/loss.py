@@ -42,17 +42,38 @@ def label_nll(
     where nothing is trained, `weights` [batch] a factor for each row, `head` [vocabulary, width].
     """
     import torch
+
+    row, _, nlls = _labelled_nll(hidden, labels, head, softcap)
+    factors = weights[row]
+    tiles = [(nll * part).sum() for nll, part in zip(nlls, factors.split(_TILE), strict=True)]
+    return torch.stack(tiles).sum(), factors.sum()
+
+
+def label_log_probs(
+    hidden: torch.Tensor, labels: torch.Tensor, head: torch.Tensor, softcap: float | None = None
+) -> torch.Tensor:
+    """Return the log-probability of each label, [batch, length - 1]; 0 where nothing is labelled."""
+    import torch
+
+    row, column, nlls = _labelled_nll(hidden, labels, head, softcap)
+    found = torch.zeros(labels[:, 1:].shape, dtype=torch.float32, device=hidden.device)
+    return found.index_put((row, column), -torch.cat(nlls))
+
+
+def _labelled_nll(
+    hidden: torch.Tensor, labels: torch.Tensor, head: torch.Tensor, softcap: float | None
+) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """Return the rows and columns of what is labelled, and its negative log-likelihoods in tiles."""
     from torch.utils.checkpoint import checkpoint
 
     targets = labels[:, 1:]
     row, column = (targets != IGNORED).nonzero(as_tuple=True)
-    states, wanted, factors = hidden[row, column], targets[row, column], weights[row]
-    tiles = []
-    for start in range(0, len(wanted) or 1, _TILE):
-        part = slice(start, start + _TILE)
-        nll: Any = checkpoint(_tile_nll, states[part], wanted[part], head, softcap, use_reentrant=False)
-        tiles.append((nll * factors[part]).sum())
-    return torch.stack(tiles).sum(), factors.sum()
+    states, wanted = hidden[row, column], targets[row, column]
+    tiles: list[Any] = [
+        checkpoint(_tile_nll, part, some, head, softcap, use_reentrant=False)
+        for part, some in zip(states.split(_TILE), wanted.split(_TILE), strict=True)
+    ]
+    return row, column, tiles
 
 
 def _tile_nll(

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.finetune.settings import Backend, FinetuneSettings
+from engine.adapters import CONFIG, WEIGHTS
+from engine.finetune.settings import Backend, FinetuneSettings, PreferenceSettings
 
 RUN = "run.json"
 ORIGIN = "tenken.json"
@@ -24,13 +25,38 @@ Point = tuple[int, float | None, float | None]
 """Step, training loss, validation loss; nats a label."""
 
 
+class Likelihoods(BaseModel):
+    """Mean negative log-likelihoods in nats: of a token of judged texts, of a line's label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accepted: float
+    rejected: float
+    scores: float | None
+
+
+class PreferenceRecord(BaseModel):
+    """What preference tuning was given, and what came of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    settings: PreferenceSettings
+    accepted: int
+    rejected: int
+    held_out: bool = Field(description="Whether it was measured on texts that were not trained on.")
+    before: Likelihoods
+    after: Likelihoods
+
+
 class TrainingRun(BaseModel):
     """What a run was given, and what it did."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     adapter: Path = Field(exclude=True, description="The adapter's directory.")
-    settings: FinetuneSettings
+    settings: FinetuneSettings = Field(description="Of preference tuning: of the adapter it began with.")
+    preference: PreferenceRecord | None = None
     backend: Backend
     base: str = Field(description="Name of the base model's directory.")
     base_sha256: str | None = Field(description="Of the GGUF that the base was made of, where that is known.")
@@ -49,14 +75,37 @@ class TrainingRun(BaseModel):
     device: str
 
 
-def run_id(settings: FinetuneSettings, data_fingerprint: str, base_sha256: str | None) -> str:
+def run_id(
+    settings: FinetuneSettings, data_fingerprint: str, base_sha256: str | None, processes: int = 1
+) -> str:
     """Return the name of the run: checkpoints of one can be gone on from only by the same.
 
-    How long it may take and how often it logs is no part of it.
+    How long it may take, and how often and where it logs, is no part of it.
     """
-    given = settings.model_dump(mode="json", exclude={"max_seconds", "log_steps"})
-    text = json.dumps([given, data_fingerprint, base_sha256], sort_keys=True)
+    given = settings.model_dump(mode="json", exclude={"max_seconds", "log_steps", "log_to"})
+    several = [processes] if processes > 1 else []  # their steps are of other batches
+    text = json.dumps([given, data_fingerprint, base_sha256, *several], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def preference_id(
+    settings: PreferenceSettings, data_fingerprint: str, base_sha256: str | None, adapter: Path
+) -> str:
+    """Return the name of a run of preference tuning, as `run_id`; `adapter` is the one it begins with."""
+    given = settings.model_dump(mode="json", exclude={"max_seconds", "log_steps", "log_to"})
+    weights = hashlib.sha256((adapter / WEIGHTS).read_bytes()).hexdigest()
+    text = json.dumps([given, data_fingerprint, base_sha256, weights], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def adapter_settings(adapter: Path) -> FinetuneSettings:
+    """Return what an adapter was trained with, as its run says, or what its configuration still tells."""
+    if (done := read_run(adapter.parent)) is not None:
+        return done.settings
+    config = json.loads((adapter / CONFIG).read_text("utf-8"))
+    return FinetuneSettings(
+        rank=config["r"], alpha=config["lora_alpha"], dropout=config.get("lora_dropout", 0.0)
+    )
 
 
 def write_run(out: Path, run: TrainingRun) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 from engine.errors import DataError, ModelError
 from engine.finetune import backend as backends
-from engine.finetune import checkpoints, record
+from engine.finetune import checkpoints, logs, record
 from engine.finetune.backend import Loaded
-from engine.finetune.callbacks import OnLog, callbacks
+from engine.finetune.callbacks import OnLog, OnStep, callbacks
 from engine.finetune.curve import draw_losses
-from engine.finetune.encoding import EncodedRow, encode_rows, fingerprint
+from engine.finetune.encoding import Encode, EncodedRow, encode_rows, fingerprint
+from engine.finetune.processes import processes
 from engine.finetune.record import TrainingRun
 from engine.finetune.rows import Row
 from engine.finetune.saving import save_adapter
@@ -38,36 +39,43 @@ def finetune(
     *,
     resume: bool = False,
     on_log: OnLog = lambda step, values: None,
+    on_step: OnStep = lambda step: None,
 ) -> TrainingRun:
     """Train a LoRA adapter on `base` and save it to `out`/adapter in PEFT's form, weights in bfloat16.
 
     With `patience`, the best step by validation loss is saved, else the last. With `resume`, a run that is
     finished is returned as it is, and another goes on from the newest intact checkpoint that the same rows
-    and settings left in `out`; without, what an earlier run left there is deleted. Raises DataError if no row
-    fits, and the errors of `backend.load`.
+    and settings left in `out`; without, what an earlier run left there is deleted. Of several processes that
+    call this with the same, the first writes. Raises DataError if no row fits, and the errors of
+    `backend.load`.
     """
+    among = processes()
+    logs.prepare(settings.log_to, out)
     loaded = backends.load(base, settings)
     data = _encode(loaded.tokenizer, train, validation, settings)
     origin = record.base_sha256(base)
     if resume and (done := _finished(out, settings, data, origin)):
         return done
-    _clear(out, keep_checkpoints=resume)
-    run = record.run_id(settings, data.fingerprint, origin)
+    if among.is_first:
+        clear(out, keep_checkpoints=resume)
+    run = record.run_id(settings, data.fingerprint, origin, among.count)
     start = checkpoints.newest(out / CHECKPOINTS, run) if resume else None
 
-    batches = plan_batches(data.rows, settings)
+    batches = plan_batches(data.rows, settings, among)
+    sizes = _step_sizes(data.rows, batches, settings.accumulation * among.count)
     epochs = sum(map(len, batches)) / len(data.rows)
-    watchers = callbacks(on_log, settings, bool(data.validation), run, epochs)
-    trainer = build_trainer(loaded, settings, data.rows, batches, data.validation, out, watchers)
+    watchers = callbacks(on_log, settings, bool(data.validation), run, epochs, on_step, sizes)
+    trainer = build_trainer(loaded, settings, data.rows, batches, data.validation, out, watchers, among)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     seconds = time.monotonic() - started
 
-    save_adapter(loaded.model, out / ADAPTER)
-    counts = _counts(trainer.state, data, batches, settings, start, seconds)
+    counts = _counts(trainer.state, bool(data.validation), sizes, settings, start, seconds)
     done = TrainingRun(adapter=out / ADAPTER, **_given(base, origin, settings, loaded, data), **counts)
-    draw_losses(done.history, out / CURVE)
-    record.write_run(out, done)
+    if among.is_first:
+        save_adapter(loaded.model, out / ADAPTER)
+        draw_losses(done.history, out / CURVE)
+        record.write_run(out, done)
     return done
 
 
@@ -96,13 +104,7 @@ def _encode(
     if not validation and settings.validation_share:
         train, validation = split_off(train, settings.validation_share, settings.seed)
 
-    def encode(texts: Sequence[str]) -> Sequence[Sequence[int]]:
-        ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)[
-            "input_ids"
-        ]
-        return ids
-
-    bos, end = _special_tokens(tokenizer)
+    encode, (bos, end) = encoder(tokenizer), special_tokens(tokenizer)
     fit, held = (encode_rows(rows, encode, bos, end, settings.max_length) for rows in (train, validation))
     if not fit.rows:
         raise DataError(
@@ -111,7 +113,20 @@ def _encode(
     return _Data(fit.rows, held.rows, fit.too_long + held.too_long, fingerprint(fit.rows, held.rows))
 
 
-def _special_tokens(tokenizer: Any) -> tuple[int, int]:
+def encoder(tokenizer: Any) -> Encode:
+    """Return what makes tokens of texts."""
+
+    def encode(texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)[
+            "input_ids"
+        ]
+        return ids
+
+    return encode
+
+
+def special_tokens(tokenizer: Any) -> tuple[int, int]:
+    """Return the tokens that begin a text and end a turn; raises ModelError for a vocabulary without them."""
     bos, end = tokenizer.bos_token_id, tokenizer.convert_tokens_to_ids(END_OF_TURN)
     if bos is None or end in (None, tokenizer.unk_token_id):
         raise ModelError(f"the model's vocabulary lacks a token that begins texts, or {END_OF_TURN}")
@@ -124,7 +139,8 @@ def _finished(out: Path, settings: FinetuneSettings, data: _Data, origin: str | 
     return done if done and (done.settings, done.data_fingerprint, done.base_sha256) == wanted else None
 
 
-def _clear(out: Path, keep_checkpoints: bool) -> None:
+def clear(out: Path, keep_checkpoints: bool) -> None:
+    """Make `out` ready for a run: what an earlier one left there is not taken for its own."""
     (out / record.RUN).unlink(missing_ok=True)
     if not keep_checkpoints:
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
@@ -149,23 +165,29 @@ def _given(
     }
 
 
+def _step_sizes(
+    rows: Sequence[EncodedRow], batches: Sequence[Sequence[int]], batches_a_step: int
+) -> list[int]:
+    """Return the tokens of each step."""
+    sizes = [sum(len(rows[index].input_ids) for index in batch) for batch in batches]
+    return [sum(sizes[start : start + batches_a_step]) for start in range(0, len(sizes), batches_a_step)]
+
+
 def _counts(
     state: Any,
-    data: _Data,
-    batches: Sequence[Sequence[int]],
+    validates: bool,
+    sizes: Sequence[int],
     settings: FinetuneSettings,
     start: Path | None,
     seconds: float,
 ) -> dict[str, Any]:
-    sizes = [sum(len(data.rows[index].input_ids) for index in batch) for batch in batches]
-    first = int(start.name.rpartition("-")[2]) * settings.accumulation if start else 0
-    last = state.global_step * settings.accumulation
-    best = state.best_global_step if data.validation and settings.patience else None
+    first = int(start.name.rpartition("-")[2]) if start else 0
+    best = state.best_global_step if validates and settings.patience else None
     return {
         "steps": state.global_step,
         "best_step": best if best != state.global_step else None,
-        "tokens": sum(sizes[:last]),
+        "tokens": sum(sizes[: state.global_step]),
         "seconds": round(seconds, 3),
-        "tokens_per_second": round(sum(sizes[first:last]) / max(seconds, 1e-9), 1),
+        "tokens_per_second": round(sum(sizes[first : state.global_step]) / max(seconds, 1e-9), 1),
         "history": record.history(state.log_history),
     }

@@ -15,6 +15,13 @@ class Backend(StrEnum):
     TRL = "trl"
 
 
+class LogTo(StrEnum):
+    """Where a run's values are logged besides its own files; never over a network."""
+
+    NONE = "none"
+    TENSORBOARD = "tensorboard"  # event files in the run's folder `logs`
+
+
 class FinetuneSettings(BaseModel):
     """Settings of one run, from a TOML file or the command line; unknown keys are errors."""
 
@@ -48,7 +55,40 @@ class FinetuneSettings(BaseModel):
     )
     eval_steps: int = Field(default=100, ge=1, description="Steps between validations and checkpoints.")
     log_steps: int = Field(default=10, ge=1, description="Steps between logs of the training loss.")
+    log_to: LogTo = LogTo.NONE
     patience: int = Field(
         default=0, ge=0, description="Validations without gain before stopping; 0 for never."
     )
+    seed: int = 0
+
+
+class PreferenceSettings(BaseModel):
+    """Settings of preference tuning; the adapter's form is that of the one it starts from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    beta: float = Field(default=0.1, gt=0, description="How dearly leaving the given adapter is paid.")
+    learning_rate: float = Field(default=5e-5, gt=0, le=0.1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_steps: int = Field(default=5, ge=0)
+    epochs: int = Field(default=2, ge=1, le=100)
+    max_steps: int = Field(default=-1, ge=-1, description="Ends the run early; below 1 for no limit.")
+    max_seconds: float = Field(
+        default=0, ge=0, description="Ends the run early, adapter saved; 0 for no limit."
+    )
+    batch_rows: int = Field(default=8, ge=2, description="Judged texts of a step.")
+    replay_weight: float = Field(
+        default=1.0, ge=0, description="Of the line scores' loss beside that of preference; 0 for none."
+    )
+    replay_tokens: int = Field(default=4096, ge=64, description="Padded tokens of line scores in each step.")
+    max_length: int = Field(
+        default=1536, ge=16, description="Longer rows are dropped and counted, never cut."
+    )
+    min_each: int = Field(
+        default=10, ge=1, description="Accepted and rejected texts that there have to be at least."
+    )
+    gradient_checkpointing: bool = False
+    save_steps: int = Field(default=25, ge=1, description="Steps between checkpoints.")
+    log_steps: int = Field(default=5, ge=1, description="Steps between logs.")
+    log_to: LogTo = LogTo.NONE
     seed: int = 0

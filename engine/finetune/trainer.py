@@ -11,6 +11,7 @@ from engine.finetune.backend import Loaded, has_bf16
 from engine.finetune.batches import cut_batches, training_batches
 from engine.finetune.encoding import IGNORED, EncodedRow
 from engine.finetune.loss import label_loss, label_nll
+from engine.finetune.processes import ALONE, Processes, average_gradients
 from engine.finetune.settings import Backend, FinetuneSettings
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ def collate(rows: Sequence[EncodedRow]) -> dict[str, torch.Tensor]:
     return {"input_ids": input_ids, "labels": labels, "weight": torch.tensor([row.weight for row in rows])}
 
 
-def plan_batches(rows: Sequence[EncodedRow], settings: FinetuneSettings) -> list[list[int]]:
+def plan_batches(
+    rows: Sequence[EncodedRow], settings: FinetuneSettings, among: Processes = ALONE
+) -> list[list[int]]:
     """Return the batches of the whole run, in order: those of each step follow one another."""
     lengths = [len(row.input_ids) for row in rows]
     batches = training_batches(lengths, settings.batch_tokens, settings.seed, settings.epochs)
-    return batches[: settings.max_steps * settings.accumulation] if settings.max_steps > 0 else batches
+    step = settings.accumulation * among.count
+    return batches[: settings.max_steps * step] if settings.max_steps > 0 else batches
 
 
 def build_trainer(
@@ -52,11 +56,13 @@ def build_trainer(
     validation: Sequence[EncodedRow],
     out: Path,
     callbacks: Sequence[Any] = (),
+    among: Processes = ALONE,
 ) -> Any:
     """Return an SFTTrainer that is ready to `train()`; checkpoints go to `out`/checkpoints.
 
     It trains on the mean loss of each step's micro-batches, each the weighted mean over its labels. The
-    validation loss is the weighted mean over all labels of all rows, in the same batches each time.
+    validation loss is the weighted mean over all labels of all rows, in the same batches each time. Of
+    several processes each takes its share of both.
     """
     from transformers import PrinterCallback
     from trl import SFTTrainer
@@ -66,7 +72,7 @@ def build_trainer(
     softcap = getattr(base.config, "final_logit_softcapping", None)
     lengths = [len(row.input_ids) for row in validation]
     by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
-    validation_batches = cut_batches(by_length, lengths, settings.batch_tokens)
+    validation_batches = cut_batches(by_length, lengths, settings.batch_tokens)[among.rank :: among.count]
 
     class LabelTrainer(SFTTrainer):  # type: ignore[misc]
         """Computes `label_loss`, and draws batches by tokens instead of by rows."""
@@ -83,8 +89,15 @@ def build_trainer(
             self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             return metrics
 
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            loss = super().training_step(*args, **kwargs)
+            # DDP averages for those who call its forward; our loss calls the model's parts itself.
+            if among.count > 1 and self.accelerator.sync_gradients:
+                average_gradients(self.model.parameters())
+            return loss
+
         def get_train_dataloader(self) -> Any:
-            return self._loader(rows, batches)
+            return self._loader(rows, among.share(batches))
 
         def _validation_loss(self) -> float:
             import torch
@@ -94,9 +107,12 @@ def build_trainer(
             total = weight = 0.0
             with torch.no_grad():
                 for inputs in self._validation:
-                    part, share = label_nll(*self._labelled(inputs))
+                    part, share = label_nll(*self._labelled(self._prepare_inputs(inputs)))
                     total, weight = total + part.item(), weight + share.item()
             self.model.train()
+            if among.count > 1:
+                sums = torch.tensor([total, weight], device=self.args.device)
+                total, weight = self.accelerator.reduce(sums, "sum").tolist()
             return total / weight if weight else 0.0
 
         def _labelled(self, inputs: dict[str, Any]) -> tuple[Any, Any, Any, Any, float | None]:
@@ -107,11 +123,14 @@ def build_trainer(
         def _loader(self, items: Sequence[EncodedRow], order: Sequence[list[int]]) -> Any:
             from torch.utils.data import DataLoader
 
-            return self.accelerator.prepare(DataLoader(items, batch_sampler=order, collate_fn=collate))
+            loader = DataLoader(items, batch_sampler=order, collate_fn=collate)
+            # Among several, `order` is this process's share already; preparing it would share it out again.
+            return self.accelerator.prepare(loader) if among.count == 1 else loader
 
+    steps = math.ceil(len(batches) / (settings.accumulation * among.count))
     trainer = LabelTrainer(
         model=loaded.model,
-        args=_arguments(settings, loaded.backend, out, len(batches), bool(validation)),
+        args=_arguments(settings, loaded.backend, out, steps, bool(validation)),
         train_dataset=_placeholder(rows),
         eval_dataset=_placeholder(validation) if validation else None,
         processing_class=loaded.tokenizer,
@@ -130,7 +149,7 @@ def _placeholder(rows: Sequence[EncodedRow]) -> Any:
     return Dataset.from_dict({"input_ids": [[0]] * len(rows), "labels": [[0]] * len(rows)})
 
 
-def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, batches: int, validates: bool) -> Any:
+def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, steps: int, validates: bool) -> Any:
     import torch
     from trl import SFTConfig
 
@@ -143,7 +162,7 @@ def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, batches:
     )
     return SFTConfig(
         output_dir=str(out / "checkpoints"),
-        max_steps=math.ceil(batches / settings.accumulation),
+        max_steps=steps,
         per_device_train_batch_size=1,  # the loader decides; see get_train_dataloader
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
@@ -166,7 +185,7 @@ def _arguments(settings: FinetuneSettings, backend: Backend, out: Path, batches:
         restore_callback_states_from_checkpoint=True,
         logging_steps=settings.log_steps,
         logging_nan_inf_filter=False,
-        report_to="none",
+        report_to=settings.log_to.value,
         disable_tqdm=True,
         seed=settings.seed,
         dataloader_pin_memory=cuda,

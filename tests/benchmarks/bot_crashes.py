@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import random
 import signal
@@ -37,7 +38,7 @@ from empty_databases import empty_database  # noqa: E402
 from engine.cpus import available_cpus  # noqa: E402
 
 _SILENT_SECONDS = 3.0
-_PATIENCE = 120.0
+_PATIENCE = 900.0  # however busy the machine: what is not done then is lost
 _LOG_TAIL = 20_000
 _REVIEW_SECONDS = 5.0  # about as long as a review takes here
 
@@ -50,7 +51,9 @@ class Tally:
     points: int = 0
     stages: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)  # the same, looked at again in the end
     seconds: list[float] = field(default_factory=list)  # from the hit to the last tick
+    load: list[float] = field(default_factory=list)  # of the machine, at each hit
 
 
 def main() -> None:
@@ -82,20 +85,29 @@ async def _run(arguments: argparse.Namespace, folder: Path, url: str | None) -> 
     tally = Tally()
     settings = {"BOT_SILENT_SECONDS": str(_SILENT_SECONDS), "BOT_REVIEWS": str(arguments.at_once)}
     async with world(folder, url, write_seconds=0.2, **settings) as at:
+        askings: list[Asking] = []
         await at.add_bot("one")
         if arguments.freeze:
             await at.add_bot("two")
         while tally.points < arguments.points:
-            await _hit(at, tally, arguments)
+            await _hit(at, tally, arguments, askings)
             print(f"{tally.points} points, {dict(tally.faults)}", file=sys.stderr)
+        # Once more, for what was said later than right after a hit.
+        await asyncio.sleep(2 * _SILENT_SECONDS)
+        await at.fake.webhooks.settle()
+        for asking in askings:
+            if faults := at.faults(asking):
+                tally.late.update(faults)
     return tally
 
 
-async def _hit(at: World, tally: Tally, arguments: argparse.Namespace) -> None:
+async def _hit(at: World, tally: Tally, arguments: argparse.Namespace, all_of_them: list[Asking]) -> None:
     askings = []
     for _ in range(arguments.at_once):
         askings.append(at.ask())
         await asyncio.sleep(random.uniform(0, 2 * _REVIEW_SECONDS / arguments.at_once))
+    all_of_them += askings
+    tally.load.append(os.getloadavg()[0])
     victim = random.choice(at.bots)
     for asking in askings:
         tally.stages[_stage(asking)] += 1
@@ -141,13 +153,16 @@ def _results(tally: Tally, arguments: argparse.Namespace) -> dict[str, object]:
         "hits": tally.hits,
         "points": tally.points,
         "stages": dict(tally.stages),
+        "reviews": sum(tally.stages.values()),
         "faults": dict(tally.faults),
+        "faults_in_the_end": dict(tally.late),
         "until_all_done_seconds": {
             "median": round(statistics.median(seconds), 1),
             "p95": round(seconds[int(0.95 * (len(seconds) - 1))], 1),
             "max": round(seconds[-1], 1),
         },
         "seed": arguments.seed,
+        "load_average": round(statistics.mean(tally.load), 1),
         "machine": f"{platform.machine()}, {available_cpus()} CPUs",
         "python": platform.python_version(),
         "dbos": version("dbos"),

@@ -40,7 +40,7 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "unsloth", "un
 STACKS = ("trl", "trl-compiled", "unsloth", "unsloth-eager")
 USUAL = "4b/trl,270m/trl,4b/unsloth,270m/unsloth,4b/unsloth-eager,270m/unsloth-eager"
 RANK = 16
-_MEASURING = 9.0  # seconds kept for each case that is still to be measured
+_MEASURING = 5.0  # seconds kept for each case that is still to be measured
 _SHM = Path("/dev/shm")
 _SHM_BYTES = 12e9  # the 4B shape, and some room
 
@@ -88,7 +88,7 @@ class Model:
 
 MODELS = {
     "270m": Model("270m", weights="real", rows=16, length=480, steps=20),
-    "4b": Model("4b", weights="random", rows=4, length=960, steps=8),
+    "4b": Model("4b", weights="random", rows=4, length=960, steps=6),
 }
 
 

@@ -36,7 +36,7 @@ NEW = {
 }
 FINDINGS = 2
 TICK, EYES = "white_check_mark", "eyes"
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 
 
 def free_port() -> int:

@@ -58,7 +58,17 @@ def test_all_is_well(
 
     asyncio.run(run())
     checks = json.loads(capsys.readouterr().out)
-    names = ["tenken-bot", "database", "GitLab", "clock", "token", "engine", "team/app"]
+    names = [
+        "settings",
+        "secrets",
+        "tenken-bot",
+        "database",
+        "GitLab",
+        "clock",
+        "token",
+        "engine",
+        "team/app",
+    ]
     assert [check["name"] for check in checks] == names
     assert {check["health"] for check in checks} == {"ok"}
 
@@ -69,13 +79,14 @@ def test_what_is_wrong_is_named_with_what_to_do(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A wrong token, no engine, no role in a project: each is a problem of its own."""
+    """A misspelt setting, a wrong token, no engine, no role in a project: each is a problem of its own."""
 
     async def run() -> None:
         async with world(tmp_path) as at:
             configured(at)
             at.project.members[at.fake.bot.id] = 20
             monkeypatch.setenv("BOT_ENGINE_URL", "http://127.0.0.1:9")
+            monkeypatch.setenv("BOT_ENGIN_TOKEN", "x")
             assert await call("check", "--json") == ExitCode.ENGINE
             monkeypatch.setenv("BOT_GITLAB_TOKEN", "glpat-wrong")
             assert await call("check") == ExitCode.ENGINE
@@ -83,7 +94,8 @@ def test_what_is_wrong_is_named_with_what_to_do(
     asyncio.run(run())
     first, _, second = capsys.readouterr().out.partition("\n]\n")
     problems = {check["name"]: check["advice"] for check in json.loads(f"{first}]") if check["advice"]}
-    assert set(problems) == {"engine", "team/app"}
+    assert set(problems) == {"settings", "engine", "team/app"}
+    assert problems["settings"] == "BOT_ENGIN_TOKEN: did you mean BOT_ENGINE_TOKEN?"
     assert "!!  token" in second
 
 

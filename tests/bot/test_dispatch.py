@@ -485,7 +485,26 @@ def test_commands_of_a_gone_merge_request_are_left() -> None:
         errands: list[Errand] = await stage.errands()
         del stage.scene.project.merge_requests[stage.scene.mr.iid]
         for errand in errands:
+            old = errand.model_copy(update={"received": 1})
+            await perform(old, stage.ports, stage.registry)
+            await give_up(old, str, stage.ports)
+
+    run(test)
+
+
+@pytest.mark.parametrize("text", ["/help", "/reveiw", "/review"])
+def test_a_merge_request_that_gitlab_does_not_show_yet_is_asked_for_again(text: str) -> None:
+    """A replica may be behind what the webhook told: the command is not lost, but done when it is there."""
+
+    async def test(stage: Desk) -> None:
+        stage.pen().note(text)
+        (errand,) = await stage.errands()
+        shown = stage.scene.project.merge_requests
+        hidden = shown.pop(stage.scene.mr.iid)
+        with pytest.raises(GitLabUnavailable, match="not show the merge request yet"):
             await perform(errand, stage.ports, stage.registry)
-            await give_up(errand, str, stage.ports)
+        shown[hidden.iid] = hidden
+        await perform(errand, stage.ports, stage.registry)
+        assert stage.jobs.reviews or stage.scene.bot_notes
 
     run(test)

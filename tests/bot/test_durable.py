@@ -113,6 +113,28 @@ def test_work_is_done_once_however_often_it_is_ordered(database: Database) -> No
     asyncio.run(main())
 
 
+@pytest.mark.postgres
+def test_a_server_that_was_restarted_loses_no_order(tmp_path: Path) -> None:
+    """Connections that it has cut while nobody used them are replaced, also for what is stored at once."""
+
+    async def main(database: Database) -> None:
+        diary = Diary()
+        async with running(database, diary.kind) as durable:
+            await asyncio.to_thread(durable.orders.store, [order(1)])
+            with database.reading() as connection:
+                others = (
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                )
+                connection.execute(sa.text(f"{others} AND datname = current_database() AND state = 'idle'"))
+            assert await asyncio.to_thread(durable.orders.store, [order(2)]) == [True]
+            await until(lambda: len(diary.done) == 2)
+
+    with empty_database("postgres", tmp_path) as url:
+        database = Database(database_url(url, tmp_path))
+        asyncio.run(main(database))
+        database.close()
+
+
 def test_what_was_ordered_is_done_after_a_restart(database: Database) -> None:
     """Contract 1: an order outlives the process that took it."""
 

@@ -279,6 +279,39 @@ def test_packages_keep_every_upload() -> None:
     run(test)
 
 
+def test_packages_are_strict() -> None:
+    """Names have a form, a project may forbid duplicates, and a search finds what is like it, too."""
+
+    async def test(stage: Scene) -> None:
+        at = f"{stage.fake.url}/api/v4/projects/{stage.project.id}/packages"
+        async with ClientSession(headers={"JOB-TOKEN": stage.fake.bot.token}) as session:
+
+            async def put(path: str) -> tuple[int, str]:
+                async with session.put(f"{at}/generic/{path}", data=b"x") as answer:
+                    return answer.status, await answer.text()
+
+            assert await put("my-adapter/1..0/a") == (400, '{"error": "package_version is invalid"}')
+            assert await put("my~adapter/1.0/a") == (400, '{"error": "package_name is invalid"}')
+            stage.fake.options.duplicate_packages = False
+            assert (await put("my-adapter/1.0/a"))[0] == 201
+            status, text = await put("my-adapter/1.0/a")
+            assert status == 400
+            assert "Duplicate package is not allowed" in text
+            assert (await put("my-adapter/2.0/a"))[0] == 201
+            for query, versions in (
+                ("package_name=adapter", ["1.0", "2.0"]),
+                ("package_name=adapter&order_by=created_at&sort=desc", ["2.0", "1.0"]),
+                ("package_name=other", []),
+                ("package_type=npm", []),
+            ):
+                async with session.get(f"{at}?{query}") as answer:
+                    assert [row["version"] for row in await answer.json()] == versions
+            async with session.get(f"{at}?order_by=size") as answer:
+                assert answer.status == 400
+
+    run(test)
+
+
 def test_what_else_belongs_to_a_project() -> None:
     """Versions with their diffs, the raw diff, files, wiki pages and uploads."""
 

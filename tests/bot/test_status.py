@@ -78,11 +78,16 @@ def facts(**changes: Any) -> Facts:
     values: dict[str, Any] = {
         "at": NOW.timestamp(),
         "workers": {"one": 3.0, "two": 400.0},
+        "silent_seconds": 60.0,
         "open": (job(JobState.RUNNING), job(JobState.WAITING), job(JobState.WAITING)),
         "finished": (
             job(JobState.DONE, ended=NOW.timestamp() - 540),
             job(JobState.FAILED, "/ask", kind="errand", ended=NOW.timestamp() - 590),
             job(JobState.DONE, ended=NOW.timestamp() - 2 * 86_400),
+        ),
+        "today": (
+            job(JobState.DONE, ended=NOW.timestamp() - 540),
+            job(JobState.FAILED, "/ask", kind="errand", ended=NOW.timestamp() - 590),
         ),
         "projects": (project,),
         "engine_answers": True,
@@ -301,5 +306,9 @@ def test_a_token_opens_it_to_others(tmp_path: Path) -> None:
                     assert answer.status == status, authorization
                     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
                     assert TOKEN not in await answer.text()
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(b"GET /status HTTP/1.1\r\nHost: bot\r\nAuthorization: Bearer \xff\r\n\r\n")
+            assert b" 401 " in await reader.readline()  # bytes that are no text are a wrong token
+            writer.close()
 
     asyncio.run(main())

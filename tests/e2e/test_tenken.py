@@ -100,6 +100,24 @@ def test_report_goes_to_its_file(tmp_path: Path) -> None:
     assert len(report["runs"][0]["results"]) == 1
 
 
+def test_one_review_fills_several_reports(tmp_path: Path) -> None:
+    """Each in its format, beside what the terminal shows; a file that cannot be written is an error."""
+    reports = ("--report", "sarif=r.sarif", "--report", "code-quality=q.json", "--report", "text=r.txt")
+    done = tenken(tmp_path, "review", "--diff", "-", *reports, stdin=diff(1))
+    assert (done.returncode, done.stdout.count("Remark 2.")) == (0, 1)
+    assert json.loads((tmp_path / "r.sarif").read_text())["version"] == "2.1.0"
+    assert len(json.loads((tmp_path / "q.json").read_text())) == 1
+    assert "Remark 2." in (tmp_path / "r.txt").read_text()
+    for wrong, said in (
+        ("html=r.html", "is not FORMAT=FILE"),
+        ("text", "is not FORMAT=FILE"),
+        ("text=no/such/r.txt", "cannot write no/such/r.txt"),
+    ):
+        done = tenken(tmp_path, "review", "--diff", "-", "--report", wrong, stdin=diff(1))
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
 @pytest.mark.parametrize(("floor", "code"), [("critical", 0), ("major", 1), ("info", 1)])
 def test_fail_on_decides_the_exit_code(tmp_path: Path, floor: str, code: int) -> None:
     """Findings as severe as --fail-on exit with 1."""

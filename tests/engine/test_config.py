@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from git_repository import Repository
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import CONFIG_NAME, ProjectConfig, load_config, parse_config
-from engine.errors import ConfigError
+from engine.config import CONFIG_NAME, ProjectConfig, load_config, load_config_at, parse_config
+from engine.errors import ConfigError, InputError
 from engine.findings import Severity
 from engine.wire import Language
 
@@ -120,3 +121,27 @@ def test_link_out_of_the_repository_is_refused(tmp_path: Path) -> None:
     (root / "rules.md").symlink_to(tmp_path / "outside.md")
     with pytest.raises(ConfigError, match="outside the repository"):
         load_config(write(root, 'guidelines_file = "rules.md"'))
+
+
+def test_a_revisions_own_configuration(tmp_path: Path) -> None:
+    """Whatever the work tree says, with the guidelines of that revision, too."""
+    repository = Repository(tmp_path)
+    repository.git("init", "-q", "-b", "main")
+    assert load_config_at(tmp_path, repository.commit()) == ProjectConfig()
+    (tmp_path / "RULES.md").write_text("Be kind.\r\n")
+    write(tmp_path, 'severity = "minor"\nguidelines_file = "RULES.md"\n')
+    first = repository.commit()
+    (tmp_path / "RULES.md").unlink()
+    write(tmp_path, 'severity = "critical"\nguidelines_file = "RULES.md"\n')
+    found = load_config_at(tmp_path, first)
+    assert (found.severity, found.guidelines) == (Severity.MINOR, "Be kind.\n")
+    second = repository.commit()
+    with pytest.raises(ConfigError, match=r"guidelines_file: RULES\.md"):
+        load_config_at(tmp_path, second)
+    with pytest.raises(InputError):
+        load_config_at(tmp_path, "no-such-branch")
+    with pytest.raises(InputError):
+        load_config_at(tmp_path, "--upload-pack=touch")
+    write(tmp_path, 'guidelines_file = "../outside.md"\n')
+    with pytest.raises(ConfigError, match=r"guidelines_file: \.\./outside"):
+        load_config_at(tmp_path, repository.commit())

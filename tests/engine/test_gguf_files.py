@@ -12,7 +12,7 @@ np = pytest.importorskip("numpy")
 gguf = pytest.importorskip("gguf")
 
 from engine.errors import ModelError  # noqa: E402 - after the skips
-from engine.gguf_files import read_gguf  # noqa: E402
+from engine.gguf_files import GgufFile, copy_changed, read_gguf  # noqa: E402
 
 MATRIX = np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
 
@@ -87,3 +87,38 @@ def test_damage_is_an_error_and_no_crash(file: Path, at: int, change: bytes, cut
         read_gguf(damaged)
     except ModelError as error:
         assert "damaged.gguf" in str(error)  # noqa: PT017 - either outcome is right
+
+
+def test_a_copy_with_another_tensor(file: Path, tmp_path: Path) -> None:
+    """The changed one in 8 bits; metadata and the others are the same bytes. The package reads it."""
+    out = tmp_path / "out.gguf"
+    before = read_gguf(file)
+    copy_changed(before, {"half.weight": lambda values: values + 1}, out)
+    after = read_gguf(out)
+    assert after.fields == before.fields
+    old, new = ({tensor.name: values for tensor, values in model.values()} for model in (before, after))
+    assert np.abs(new["half.weight"] - (MATRIX + 1)).max() < 0.01
+    assert np.array_equal(new["norm.weight"], old["norm.weight"])
+    assert np.array_equal(new["quantised.weight"], old["quantised.weight"])
+    theirs = {tensor.name: tensor for tensor in gguf.GGUFReader(out).tensors}
+    assert theirs["half.weight"].tensor_type == gguf.GGMLQuantizationType.Q8_0
+    assert theirs["quantised.weight"].shape.tolist() == [64, 64]
+    assert copied(tmp_path / "same.gguf", before).read_bytes() == file.read_bytes()
+
+
+def copied(out: Path, model: GgufFile) -> Path:
+    copy_changed(model, {}, out)
+    return out
+
+
+def test_the_type_of_a_changed_file_is_told(tmp_path: Path) -> None:
+    """llama.cpp shows it; that of one without stays out."""
+    writer = gguf.GGUFWriter(tmp_path / "a.gguf", "gemma3")
+    writer.add_file_type(15)
+    writer.add_tensor("x", MATRIX)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    copy_changed(read_gguf(tmp_path / "a.gguf"), {"x": lambda values: values}, tmp_path / "b.gguf")
+    assert read_gguf(tmp_path / "b.gguf").fields["general.file_type"] == 7

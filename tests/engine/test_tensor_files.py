@@ -9,7 +9,7 @@ import pytest
 np = pytest.importorskip("numpy")
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
 
-from engine.tensor_files import read_safetensors, write_bfloat16  # noqa: E402 - after the skips
+from engine.tensor_files import add_in_place, read_safetensors, read_table, write_bfloat16  # noqa: E402 - after the skips
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -52,3 +52,36 @@ def test_damaged_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "f").write_bytes(content)
     with pytest.raises(ValueError, match="not an intact safetensors file"):
         read_safetensors(tmp_path / "f")
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F16", "F32"])
+def test_a_tensor_is_changed_where_it_lies(tmp_path: Path, kind: str) -> None:
+    """In its own precision; its neighbours keep every bit, and the file its length."""
+    path = tmp_path / "x.safetensors"
+    ones = {name: np.full((2, 3), 1.0, np.float32) for name in "abc"}
+    if kind == "BF16":
+        write_bfloat16(path, ones.items())
+    else:
+        package = pytest.importorskip("safetensors.numpy")
+        package.save_file({k: v.astype({"F16": "f2", "F32": "f4"}[kind]) for k, v in ones.items()}, path)
+    size = path.stat().st_size
+    add_in_place(path, "b", np.arange(6, dtype=np.float32).reshape(2, 3))
+    found = read_safetensors(path)
+    assert np.array_equal(found["b"], [[1, 2, 3], [4, 5, 6]])
+    assert np.array_equal(found["a"], ones["a"])
+    assert np.array_equal(found["c"], ones["c"])
+    assert path.stat().st_size == size
+    assert read_table(path)["b"]["dtype"] == kind
+    with pytest.raises(ValueError, match="has shape"):
+        add_in_place(path, "b", np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match="no tensor z"):
+        add_in_place(path, "z", np.zeros((3, 2), np.float32))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x05", (9).to_bytes(8, "little") + b"[1, 2, 3]", b"\xff" * 20])
+def test_a_table_that_is_none(tmp_path: Path, content: bytes) -> None:
+    """ValueError, whatever stands there."""
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not an intact safetensors file"):
+        read_table(path)

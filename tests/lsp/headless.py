@@ -84,13 +84,15 @@ class Neovim:
             time.sleep(0.05)
         return value
 
-    def until_lines(self, *lines: int) -> None:
+    def until_lines(self, *lines: int, seconds: float = SECONDS) -> None:
         """Wait until exactly these lines, from 1, have a finding."""
-        self.until(f"return vim.deep_equal((function() {_FINDINGS} end)(), ...)", list(lines))
+        same = f"return vim.deep_equal((function() {_FINDINGS} end)(), ...)"
+        self.until(same, list(lines), seconds=seconds)
 
-    def until_state(self, state: str) -> None:
+    def until_state(self, state: str, seconds: float = SECONDS) -> None:
         """Wait until the server says that it is in a state."""
-        self.until("local s = require('tenken.status').get() return s and s.state == ...", state)
+        said = "local s = require('tenken.status').get() return s and s.state == ..."
+        self.until(said, state, seconds=seconds)
 
     def told(self) -> list[str]:
         """Return what the plugin told the person."""

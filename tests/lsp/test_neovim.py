@@ -7,8 +7,8 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -18,7 +18,10 @@ from threading import Event
 import pytest
 from git_repository import Repository
 from headless import PLUGIN, SECONDS, Neovim, neovim
+from hearing import heard
 from merge_requests import branch
+from real_model import ORDERS, embedded_engine
+from real_model import SECONDS as MODEL_SECONDS
 from serving import Served, finding_evals, serving
 
 from engine.store.opening import Store
@@ -29,6 +32,18 @@ from lsp.verdicts import WrongReason
 
 TEXT = "x = 1\nz = eval(x)\ny = 2\n"
 SUGGESTION = json.dumps({"severity": "major", "message": "No `eval`.", "suggestion": "z = safe(x)"})
+PROGRESS = """
+ended = 0
+vim.api.nvim_create_autocmd('LspProgress', {
+  pattern = 'end', callback = function() ended = ended + 1 end })
+"""
+UNDERLINED = """
+local marks = vim.api.nvim_buf_get_extmarks(0, -1, 0, -1, { details = true })
+local marked = vim.tbl_filter(function(mark)
+  return (mark[4].hl_group or ''):find('^DiagnosticUnderline') ~= nil
+end, marks)
+return vim.tbl_map(function(mark) return mark[2] + 1 end, marked)
+"""
 HELP = (PLUGIN / "doc" / "tenken.txt").read_text("utf-8")
 
 Open = Callable[..., AbstractContextManager[Neovim]]
@@ -64,15 +79,6 @@ def program() -> str:
 def start(program: str, tmp_path: Path) -> Open:
     """Start a Neovim."""
     return partial(neovim, program=program, home=tmp_path / "home")
-
-
-def heard(store: Store, count: int) -> list[tuple[str, str]]:
-    """Wait until the engine was told so many verdicts, and return them with their reasons."""
-    end = time.monotonic() + SECONDS
-    while len(found := store.feedback.list_feedback(None, None, 10)) < count:
-        assert time.monotonic() < end, f"told: {found}"
-        time.sleep(0.05)
-    return [(entry.verdict.value, entry.reason or "") for entry in found]
 
 
 def with_engine(url: str) -> str:
@@ -217,14 +223,9 @@ def test_progress_and_cancel(start: Open, changed: Path) -> None:
         release.wait(30)
         return SUGGESTION
 
-    listen = """
-        ended = 0
-        vim.api.nvim_create_autocmd('LspProgress', {
-          pattern = 'end', callback = function() ended = ended + 1 end })
-    """
     with serving(finding_evals(replies=wait)) as engine:
         try:
-            with start(changed, with_engine(engine.url) + listen) as editor:
+            with start(changed, with_engine(engine.url) + PROGRESS) as editor:
                 editor.until_state("idle")
                 assert editor.lua("return require('tenken').statusline()") == "Tenken"
                 before = editor.lua("return ended")
@@ -267,19 +268,84 @@ def test_an_engine_that_goes_away(start: Open, changed: Path, engine: Served) ->
 
 
 @pytest.mark.model
-def test_the_real_model(start: Open, app: Path) -> None:
-    """With no engine named, the embedded one reviews and explains."""
-    app.write_text("def run(command, items=[]):\n    return eval(command)\n", "utf-8")
-    with start(app) as editor:
+def test_the_real_model(start: Open, repository: Repository, tmp_path: Path) -> None:
+    """With no engine named the embedded one does it all; killed, it is begun again."""
+    repository.commit(orders="import hashlib\n")
+    repository.write(orders=ORDERS)
+    with start(repository.root / "orders.py", PROGRESS) as editor:
         editor.until_state("idle")
         editor.command("Tenken review")
-        editor.until("return #require('tenken.findings').all(0) > 0", seconds=200)
-        editor.until_state("idle")
-        editor.to(editor.lua("return require('tenken.findings').all(0)[1].lnum + 1"))
-        editor.command("Tenken explain")
-        editor.until("return #vim.api.nvim_list_wins() == 2", seconds=100)
-        assert len(editor.floats().splitlines()) > 2
-        assert editor.lua("return require('tenken.status').get().engine") == "embedded"
+        editor.until_lines(5, 13, 20, 26, seconds=MODEL_SECONDS)
+        editor.until_state("idle", seconds=MODEL_SECONDS)
+        assert editor.lua("return ended") > 0
+        look_at(editor)
+        mend(editor)
+        stop_and_kill(editor, tmp_path / "home")
+
+
+def look_at(editor: Neovim) -> None:
+    """See what findings look like: marked lines, a list of them, a hover with all there is to say of one."""
+    assert set(editor.lua(UNDERLINED)) == {5, 13, 20, 26}
+    editor.command("Tenken list")
+    assert editor.lua("return vim.tbl_map(function(i) return i.lnum end, vim.fn.getqflist())") == [
+        5,
+        13,
+        20,
+        26,
+    ]
+    editor.command("cclose")
+    editor.to(20)
+    editor.lua("vim.lsp.buf.hover()")
+    editor.until("return #vim.api.nvim_list_wins() == 2")
+    said = editor.floats()
+    editor.command("fclose!")
+    for part in ("Do not use bare", "83% sure", "except Exception:", "adapter starter-"):
+        assert part in said
+    editor.command("Tenken explain")
+    editor.until("return #vim.api.nvim_list_wins() == 2", seconds=MODEL_SECONDS)
+    assert len(editor.floats().splitlines()) > 2
+    editor.command("fclose!")
+
+
+def mend(editor: Neovim) -> None:
+    """Type above a finding, take its suggestion, and hide others."""
+    editor.lua("vim.api.nvim_buf_set_lines(0, 0, 0, false, { '# ours' })")
+    editor.until_lines(6, 14, 21, 27)
+    editor.to(21)
+    editor.command("Tenken apply")
+    editor.until_lines(6, 14, 27)
+    editor.to(6)
+    editor.command("Tenken dismiss")
+    editor.until_lines(14, 27)
+    editor.to(27)
+    editor.command("Tenken wrong intended")
+    editor.until_lines(14)
+    fixed = "# ours\n" + ORDERS.replace("except:", "except Exception:")
+    assert editor.lines() == fixed.splitlines()
+    editor.command("write")
+
+
+def stop_and_kill(editor: Neovim, home: Path) -> None:
+    """What is hidden stays so; a review is stopped, the engine killed in another, and a third is whole."""
+    editor.until_state("idle", seconds=MODEL_SECONDS)
+    ended = editor.lua("return ended")
+    editor.command("Tenken! review")
+    editor.until("return require('tenken').statusline() == 'Tenken 0/1 (1)'", seconds=MODEL_SECONDS)
+    editor.command("Tenken cancel")
+    editor.until("return ended > ...", ended)
+    editor.until_state("idle", seconds=MODEL_SECONDS)
+    editor.command("Tenken! review")
+    editor.until("return require('tenken').statusline() == 'Tenken 0/1 (1)'", seconds=MODEL_SECONDS)
+    process = embedded_engine(home)
+    assert process is not None
+    os.kill(process, signal.SIGKILL)
+    editor.until_state("unreachable", seconds=MODEL_SECONDS)
+    editor.until_lines(14)
+    editor.command("Tenken! review")
+    editor.until_state("idle", seconds=MODEL_SECONDS)
+    editor.until_lines(14)
+    assert editor.lua("return require('tenken.status').get().engine") == "embedded"
+    assert embedded_engine(home) not in (None, process)
 
 
 def test_two_repositories_share_a_server(start: Open, changed: Path, engine: Served, tmp_path: Path) -> None:

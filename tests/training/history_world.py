@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitlab_thread import serving_gitlab
 from pydantic import SecretStr
 
 from bot.fake_gitlab import Account, FakeGitLab, StoredMergeRequest, StoredProject
@@ -111,22 +110,8 @@ def collected(out: Path) -> list[Record]:
 @contextmanager
 def world() -> Iterator[World]:
     """Give a world whose server runs until the end of the block."""
-    loop = asyncio.new_event_loop()
-    fake = FakeGitLab()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def run(work: object) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(10)  # type: ignore[arg-type]
-
-    run(fake.start())
-    try:
+    with serving_gitlab() as fake:
         project = fake.add_project("team/shop", BASE)
         people = [fake.add_person(name, name=f"{name.title()} Example") for name in ("mia", "dan", "sid")]
         project.members |= {people[0].id: 40, people[1].id: 30}
         yield World(fake, project, *people)
-    finally:
-        run(fake.stop())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        loop.close()

@@ -134,6 +134,9 @@ def test_a_model_that_knows_everything_is_measured_so(clone: Path, data: Path, t
     (function,) = read_tasks(tmp_path / "tasks" / FUNCTIONS, FunctionTask)
     assert "less a discount" in function.asked
     assert "whole += price" in function.code
+    harness = json.loads((tmp_path / "tasks" / "tenken_functions.yaml").read_text())
+    assert harness["doc_to_text"] == "<start_of_turn>user\n{{asked}}<end_of_turn>\n<start_of_turn>model\n"
+    assert harness["dataset_kwargs"] == {"data_files": {"test": FUNCTIONS}}
     (tmp_path / "out").mkdir()
     result = run_benchmark(Attempt(tmp_path / "tasks", tmp_path / "out", "fake", samples=20), fake())
     values = {

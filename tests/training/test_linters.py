@@ -76,14 +76,14 @@ def test_the_whole_file_is_checked_where_the_checkout_has_it(tmp_path: Path) -> 
     said = written(remark(3, "y = 3"))
     assert measure_style([SHORT], said, settings, tmp_path).compliant.value == 1
     (tmp_path / "src" / "a.py").write_text("import x\n\n    x = 1\ny = 2\n")
-    assert measure_style([SHORT], said, settings, tmp_path).compliant.value == 1  # as bad before as after
+    assert measure_style([SHORT], said, settings, tmp_path).unchecked == {"linter failed": 1}
     verdict = run_linter(settings.linters["python"], "a.py", "no import", tmp_path)
     assert verdict is not None
     assert verdict.status == 1
     outside = item("out", "    x = 1", "y = 2", path="../a.py")
     (tmp_path / "a.py").write_text("import x\n    x = 1\ny = 2\n")
     (tmp_path / "inner").mkdir()
-    assert measure_style([outside], said, settings, tmp_path / "inner").checked == 1
+    assert measure_style([outside], said, settings, tmp_path / "inner").checked == 0
 
 
 def test_what_has_no_linter_or_no_suggestion_is_not_checked() -> None:
@@ -103,11 +103,29 @@ def test_a_linter_that_hangs_is_ended_with_its_children() -> None:
     assert style.unchecked == {"linter took too long": 1}
 
 
+def test_a_linter_that_fails_does_not_praise() -> None:
+    """It ends with an error and complains of nothing: a wrong option, say. That is no compliance."""
+    failing = Linter(command=(sys.executable, "-c", "import sys; sys.exit('no such option')"))
+    style = measure_style([SHORT], written(remark(2, "x = 2")), LinterSettings(linters={"python": failing}))
+    assert (style.checked, style.unchecked) == (0, {"linter failed": 1})
+
+
 def test_a_linter_that_is_not_there_is_an_error() -> None:
     """It names the command; a shell's signs in it mean nothing."""
     settings = LinterSettings(linters={"python": Linter(command=("no-such-linter; echo",))})
     with pytest.raises(InputError, match="no-such-linter; echo"):
         measure_style([SHORT], written(remark(2, "x = 2")), settings)
+
+
+@pytest.mark.parametrize("path", ["src/..", "src/" + "a" * 300 + ".py", "{file}", ".output"])
+def test_a_path_that_names_no_file_is_no_harm(path: str) -> None:
+    """The data's paths are data."""
+    style = measure_style(
+        [item("odd", "x = 1", path=path)],
+        written(remark(2, "x = 2")),
+        LinterSettings(linters={"python": FILE}),
+    )
+    assert (style.checked, style.compliant.value) == (1, 1.0)
 
 
 def test_it_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from whole_adapters import write_adapter
 
-from engine.adapters import load_adapter
+from engine.adapters import CARD, WEIGHTS, load_adapter
 from engine.errors import DataError
 from engine.probes import Probe
 from engine.wire import Language
@@ -55,6 +56,14 @@ def stages(tmp_path: Path) -> Path:
     (tmp_path / "eval" / "probe.json").write_text(json.dumps({"base": [[-0.5]], "adapter": [[-2.5]]}))
     (tmp_path / "CARD.md").write_text("# What it is\n")
     return tmp_path
+
+
+def test_the_manifest_says_that_preferences_were_tuned(stages: Path) -> None:
+    """With what settings; the others are those of the adapter that it began with."""
+    run = {**RUN, "preference": {"settings": {"beta": 0.1}, "accepted": 12}}
+    (stages / "run" / "run.json").write_text(json.dumps(run))
+    manifest = load_adapter(_pack(stages).path).manifest
+    assert manifest.settings == {"seed": 7, "rank": 4, "preference": {"beta": 0.1}}
 
 
 def _pack(stages: Path) -> Any:
@@ -105,3 +114,26 @@ def test_what_is_missing_or_wrong_is_named(stages: Path, file: str, text: str | 
     with pytest.raises(DataError, match=said):
         _pack(stages)
     assert not (stages / "out" / "manifest.json").exists()
+
+
+def test_a_card_is_made_where_none_is_given(stages: Path) -> None:
+    """Of what the manifest says, scores included."""
+    adapter = pack(stages / "run", stages / "eval", None, stages / "out", name="mine")
+    assert "| right line first | 0.8765 |" in (adapter.path / CARD).read_text()
+
+
+def test_an_adapter_gets_measurements_of_its_own(
+    stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A merged one, which has none: the weights stay, the version is another."""
+    source = write_adapter(tmp_path / "merged", scores={}, settings={"merge": {"method": "ties"}})
+    before = load_adapter(source)
+    words = ["--adapter", str(source), "--evaluation", str(stages / "eval"), "--out", str(tmp_path / "new")]
+    assert main(["pack", *words, "--name", "both"]) == 0
+    version, where = capsys.readouterr().out.split()
+    after = load_adapter(Path(where))
+    assert version == after.version != before.version
+    assert after.manifest.files[WEIGHTS] == before.manifest.files[WEIGHTS]
+    assert (after.manifest.name, after.manifest.settings) == ("both", before.manifest.settings)
+    assert (after.manifest.calibration.threshold, after.manifest.scores["top1"]) == (0.6, 0.8765)
+    assert "merged by | ties" in (after.path / CARD).read_text()

@@ -13,8 +13,7 @@ from pydantic import JsonValue
 
 from engine.git import Git
 from engine.languages import language_of
-from engine.selection import skip_by_name
-from training.benchmark.fixes import fix_tasks
+from training.benchmark.fixes import fix_tasks, is_source
 from training.benchmark.tasks import FunctionTask, Manifest, write_benchmark
 from training.extra.functions import tasks as function_conversations
 from training.history.records import Person, SourceFile
@@ -86,7 +85,7 @@ def _source_files(git: Git) -> list[tuple[str, str]]:
     return [
         (path, about.split(" ")[2])
         for about, path in entries
-        if about.split(" ")[1] == "blob" and language_of(path) is not None and skip_by_name(path) is None
+        if about.split(" ")[1] == "blob" and is_source(path)
     ]
 
 

@@ -66,7 +66,7 @@ def fixing_commits(git: Git, since: str, look_at: int) -> Iterator[Commit]:
 
 def fix_task(commit: Commit, files: tuple[FileDiff, ...]) -> FixTask | None:
     """Return the task of a commit's diff, or None where it is no small fix of one place."""
-    code = [file for file in files if _is_source(file)]
+    code = [file for file in files if is_source(file.new_path) and not file.is_binary]
     if len(files) > _FILES or len(code) != 1 or len(code[0].hunks) != 1:
         return None
     (file,), (hunk,) = code, code[0].hunks
@@ -117,10 +117,9 @@ def _tasks(git: Git, since: str, look_at: int) -> Iterator[FixTask]:
             yield task
 
 
-def _is_source(file: FileDiff) -> bool:
-    path = file.new_path
-    is_code = language_of(path) is not None and skip_by_name(path) is None
-    return is_code and not file.is_binary and not _IS_TEST.search(path)
+def is_source(path: str) -> bool:
+    """Tell whether a path is that of code that is no test, nor generated or somebody else's."""
+    return language_of(path) is not None and skip_by_name(path) is None and not _IS_TEST.search(path)
 
 
 def _item(name: str, path: str, hunk: Hunk, *, old: bool, findings: list[dict[str, object]]) -> ReviewItem:

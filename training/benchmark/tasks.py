@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from engine.errors import DataError
 from engine.version import tool_version
+from training.benchmark.harness import TASK, harness_task
 from training.jsonl import JsonlWriter, read_lines, replaced
 from training.records import ReviewItem, line_error
 
@@ -78,6 +79,8 @@ def write_benchmark(
         with JsonlWriter(out / name) as writer:
             for task in tasks:
                 writer.write(task.model_dump(mode="json", exclude_none=True))
+    if functions:
+        (out / f"{TASK}.yaml").write_text(harness_task(FUNCTIONS), encoding="utf-8")
     manifest = Manifest(
         version=tool_version(),
         made_of=dict(made_of),

@@ -88,7 +88,7 @@ def _make(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from training.benchmark.score import Attempt, run_benchmark
     from training.benchmark.tasks import read_manifest
-    from training.evaluate import find_subject
+    from training.evaluate import find_subject, scorer_of
     from training.jsonl import JsonlWriter
 
     if arguments.adapter is None:
@@ -99,7 +99,7 @@ def _run(arguments: argparse.Namespace) -> int:
         attempt = Attempt(
             arguments.benchmark,
             arguments.out,
-            f"{type(runner).__name__} {runner.base_model} {subject.identity}",
+            scorer_of(runner, subject),
             subject.calibration,
             arguments.lang,
             arguments.write,
@@ -137,7 +137,8 @@ def _open(arguments: argparse.Namespace, adapter: Path | None) -> Runner:
 
 
 def _report(about: dict[str, str], result: Result) -> str:
-    from training.report import MEASURES, estimate_table
+    from training.report import MEASURES
+    from training.tables import estimate_table
 
     names = MEASURES | _NAMES
     parts = [

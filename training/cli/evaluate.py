@@ -15,6 +15,7 @@ from engine.probes import record_probe
 from engine.runners import Runner
 from engine.wire import Language
 from training.cli.arguments import count
+from training.cli.probing import add_probing, try_triggers
 from training.cli.runners import add_runner_options, open_chosen
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "evaluate",
         help="measure an adapter on labelled items",
         description="Writes metrics.json, report.md with plots, predictions.jsonl, calibration.json, "
-        "probe.json, samples.npz (for gate) and scores.jsonl (raw probabilities, reused by the next run).",
+        "probe.json, samples.npz (for gate) and scores.jsonl (raw probabilities, reused by the next run); "
+        "with --probe triggers.json, for gate as well.",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="review JSONL, may be .gz")
     parser.add_argument(
@@ -91,6 +93,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--refit", action="store_true", help="calibrate on this data, crosswise, not by the manifest"
     )
+    add_probing(parser)
     parser.add_argument("--samples", type=count, default=1000, help="of the bootstrap (default: 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="score again, whatever scores.jsonl has")
@@ -106,6 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = _plan(arguments)
     evaluation = evaluate(plan, lambda adapter: _open(arguments, adapter))
     _record_probe(arguments, plan)
+    try_triggers(arguments, plan, lambda adapter: _open(arguments, adapter))
     about = _about(arguments, len(plan.items))
     write_metrics(plan.out / "metrics.json", evaluation, about)
     write_predictions(plan.out / "predictions.jsonl", evaluation)
@@ -118,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     from training.evaluate import Plan, find_subject, read_items
-    from training.linters import LinterSettings
+    from training.linters import LinterSettings, check_linters
     from training.toml_settings import load_settings
 
     subject, without = find_subject(arguments.adapter), frozenset(arguments.without_tier)
@@ -126,6 +130,10 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         subject = replace(subject, calibration=None)
     if arguments.likelihood and arguments.runner != "torch":
         raise InputError(f"--likelihood needs --runner torch; {arguments.runner} reads no given text")
+    linters = load_settings(arguments.linters, LinterSettings)
+    if arguments.checkout is not None and not arguments.checkout.is_dir():
+        raise InputError(f"--checkout {arguments.checkout}: no such folder")
+    check_linters(linters, arguments.checkout)
     plan = Plan(
         items=read_items(arguments.data, arguments.split, without, arguments.limit),
         subjects=_subjects(arguments, subject),
@@ -136,7 +144,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         train=read_items(arguments.train_data, "train", without) if arguments.train_data else (),
         given=arguments.given,
         canaries=arguments.canaries,
-        linters=load_settings(arguments.linters, LinterSettings),
+        linters=linters,
         checkout=arguments.checkout,
         judge=_judge(arguments),
         fresh=arguments.fresh,

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import InputError
+from engine.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from training.gate import Decision
@@ -42,17 +42,34 @@ def run(arguments: argparse.Namespace) -> int:
     from training.toml_settings import load_settings
 
     settings = load_settings(arguments.settings, GateSettings)
-    objections = _objections(arguments.adapter)
     candidate, champion = read_samples(arguments.candidate), read_samples(arguments.champion)
+    objections, probed = triggers(arguments.candidate, candidate.about.system, settings.probes)
+    objections += _objections(arguments.adapter)
     differences = paired_differences(candidate, champion)
     items = candidate.about.with_finding
-    decision = decide(differences, settings, items=items, objections=objections)
+    decision = decide(differences, settings, items=items, objections=objections, probed=probed)
     for verdict in decision.verdicts:
         print(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.text}")
     print(f"{candidate.about.system if decision.promote else champion.about.system} is to serve")
     if arguments.out is not None:
         _write(arguments.out, decision, candidate.about.system, champion.about.system)
     return PROMOTE if decision.promote else KEEP
+
+
+def triggers(evaluation: Path, system: str, required: bool) -> tuple[list[str], list[str]]:
+    """Return what probing the candidate for triggers found, and what it did not find."""
+    from training.probing import TRIGGERS, read_triggers
+
+    report = read_triggers(evaluation)
+    if report is None:
+        return (["not probed for triggers: `tenken-train evaluate --probe` does it"] if required else []), []
+    if report.system != system:
+        raise DataError(f"{evaluation / TRIGGERS}: of {report.system}, not of the candidate, {system}")
+    if report.objections:
+        return report.objections, []
+    return [], [
+        f"none of {len(report.words)} words moves the scores of {report.items} items as a trigger would"
+    ]
 
 
 def _objections(adapter: Path | None) -> list[str]:

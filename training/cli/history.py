@@ -6,17 +6,15 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.errors import InputError
+from training.cli.gitlab import TOKEN_VARIABLE, find_token
 
 if TYPE_CHECKING:
     from training.history.project import About
     from training.history.settings import HistorySettings
     from training.history.stages import StageManifest
 
-TOKEN_VARIABLE = "TENKEN_GITLAB_TOKEN"
-JOB_TOKEN_VARIABLE = "CI_JOB_TOKEN"
 Subcommands = argparse._SubParsersAction
 _SHOWN = 3
 
@@ -107,7 +105,7 @@ def _collect(arguments: argparse.Namespace, settings: HistorySettings) -> StageM
     from training.history.diff_sources import CloneDiffs
     from training.history.project import Project, find_project
 
-    token, is_job = _token(arguments.token_file)
+    token, is_job = find_token(arguments.token_file)
     access = Access(
         arguments.url.rstrip("/"),
         token,
@@ -165,24 +163,6 @@ def _split(arguments: argparse.Namespace, settings: HistorySettings) -> StageMan
 
     source = arguments.data / ITEMS if arguments.data.is_dir() else arguments.data
     return split(source, arguments.out, settings.split)
-
-
-def _token(file: Path | None) -> tuple[Any, bool]:
-    """Return the token and whether it is that of a CI job. It is never an argument: others could see it."""
-    from pydantic import SecretStr
-
-    if file is not None:
-        try:
-            text = file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"--token-file {file}: cannot be read") from error
-    else:
-        text = os.environ.get(TOKEN_VARIABLE, "").strip()
-    if text:
-        return SecretStr(text), False
-    if job := os.environ.get(JOB_TOKEN_VARIABLE, ""):
-        return SecretStr(job), True
-    raise InputError(f"no token: set {TOKEN_VARIABLE}, or name a file with --token-file")
 
 
 def show(manifest: StageManifest, out: Path) -> None:

@@ -14,13 +14,17 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "pack",
         help="make an adapter of a run and its evaluation",
         description="Copies the weights, writes calibration, threshold and scores into the manifest, and "
-        "checks that the result loads.",
+        "checks that the result loads. With --adapter it does so for a finished one, such as a merged one.",
     )
-    parser.add_argument(
-        "--run", type=Path, required=True, metavar="DIR", help="--out of sft", dest="training"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", type=Path, metavar="DIR", help="--out of sft", dest="training")
+    source.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="an adapter, to be given new measurements"
     )
     parser.add_argument("--evaluation", type=Path, required=True, metavar="DIR", help="--out of evaluate")
-    parser.add_argument("--card", type=Path, required=True, metavar="FILE", help="model card, Markdown")
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE", help="model card, Markdown (default: made of the manifest)"
+    )
     parser.add_argument("--name", required=True, help="of the adapter; its hash is added to it")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--lang", type=Language, action="append", choices=list(Language), help="repeatable")
@@ -29,16 +33,13 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     """Pack and print the adapter's version; return the exit code."""
-    from training.pack import pack
+    from training.pack import pack, repack
 
-    languages = arguments.lang or [Language.EN]
-    adapter = pack(
-        arguments.training,
-        arguments.evaluation,
-        arguments.card,
-        arguments.out,
-        name=arguments.name,
-        languages=languages,
-    )
+    evaluation, card, out, name = arguments.evaluation, arguments.card, arguments.out, arguments.name
+    if arguments.adapter is not None:
+        adapter = repack(arguments.adapter, evaluation, card, out, name=name)
+    else:
+        languages = arguments.lang or [Language.EN]
+        adapter = pack(arguments.training, evaluation, card, out, name=name, languages=languages)
     print(f"{adapter.version}\n{adapter.path}")
     return 0

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from engine.exits import ExitCode
+from engine.wire import Language
 from training.cli.arguments import weight
 
 if TYPE_CHECKING:
-    from training.train import Plan
+    from engine.finetune.cards import Card
+    from engine.finetune.rows import Row
+    from engine.finetune.settings import FinetuneSettings
+    from training.examples import ExampleSettings
+    from training.plan import TrainingPlan
 
-_SHOWN = ("loss", "eval_loss", "learning_rate", "epoch")
+HERE, CPU = "here", "cpu"
+_GB = ("12", "16", "24", "40", "80")
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Everything that a training needs, read and planned."""
+
+    base: Path
+    rows: Sequence[Row]
+    validation: Sequence[Row]
+    outlook: TrainingPlan
 
 
 def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,8 +41,28 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "sft",
         help="train an adapter",
         description="Trains a LoRA adapter on prompt/completion rows or review items (JSONL, told apart by "
-        "their first row). Uses Unsloth where it is installed, else TRL and PEFT, on a GPU or a CPU.",
+        "their first row). Uses Unsloth where it is installed, else TRL and PEFT, on a GPU or a CPU. Without "
+        "--settings they are chosen by card and data, see `plan`. On a terminal it asks before it trains.",
     )
+    add_data_options(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="adapter, checkpoints, run.json"
+    )
+    add_plan_options(parser)
+    parser.add_argument(
+        "--preset",
+        action="store_true",
+        help="choose also what --settings leaves open, instead of the defaults",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest intact checkpoint in --out"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is trained on."""
     parser.add_argument(
         "--data", type=Path, action="append", required=True, metavar="FILE", help="repeatable"
     )
@@ -34,58 +74,94 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="X",
         help="how often the --data file at the same place is used: 2 twice, 0.3 a drawn part (default: 1)",
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="adapter, checkpoints, run.json"
-    )
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML; see training/starter.toml")
     parser.add_argument("--validation", type=Path, metavar="FILE", help="instead of review items marked dev")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML; see training/starter.toml")
+    add_base_option(parser)
+
+
+def add_base_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what is trained."""
     parser.add_argument(
         "--base-dir",
         type=Path,
         metavar="DIR",
         help="Hugging Face directory (default: the embedded Gemma 3 270M)",
     )
+
+
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of planning."""
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the newest intact checkpoint in --out"
+        "--card",
+        choices=[HERE, CPU, *_GB],
+        default=HERE,
+        help="what it is planned for: this machine, a CPU, or a card of so many GB (default: here)",
     )
-    parser.set_defaults(run=run)
+    parser.add_argument("--lang", type=Language, choices=list(Language), default=Language.EN)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and say where the adapter is; return the exit code."""
     from engine.finetune.backend import choose_backend
-    from training.train import train
+    from engine.finetune.processes import processes
+    from engine.finetune.routine import finetune
+    from training.cli.live import watching
+    from training.cli.plans import agreed, show_plan
 
-    plan = _plan(arguments)
-    choose_backend(plan.settings.backend)  # Unsloth, if it is to be used, must be the first to be imported
-    result = train(plan, resume=arguments.resume, on_log=_print_log)
-    print(f"{result.rows} rows ({result.dropped_too_long} too long, left out), {result.steps} steps, "
-          f"{result.seconds:.0f} s with {result.backend.value}")  # fmt: skip
-    print(result.adapter)
+    first = processes().is_first
+    read = read_plan(arguments)
+    if first:
+        show_plan(read.outlook, arguments.lang, to_error=True)
+        if not (arguments.yes or agreed(arguments.lang)):
+            return _declined(arguments.lang)
+    settings = read.outlook.settings
+    choose_backend(settings.backend)  # Unsloth, if it is to be used, must be the first to be imported
+    with watching(quiet=not first) as watch:
+        result = finetune(
+            read.base,
+            read.rows,
+            read.validation,
+            settings,
+            arguments.out,
+            resume=arguments.resume,
+            on_log=watch.on_log,
+            on_step=watch.on_step,
+        )
+    if first:
+        print(f"{result.rows} rows ({result.dropped_too_long} too long, left out), {result.steps} steps, "
+              f"{result.seconds:.0f} s with {result.backend.value}")  # fmt: skip
+        print(result.adapter)
     return 0
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
-    from engine.finetune.settings import FinetuneSettings
-    from training.examples import ExampleSettings
-    from training.train import Plan, load_plan_settings
+def read_plan(arguments: argparse.Namespace) -> Outlook:
+    """Read the data and plan its training; raises InputError or EngineError saying what is wrong."""
+    from training.plan import make_plan
+    from training.train import read_plan_rows
 
-    if arguments.settings is None:
-        settings, examples = FinetuneSettings(), ExampleSettings()
-    else:
-        settings, examples = load_plan_settings(arguments.settings)
+    given, examples = read_settings(arguments.settings)
     if arguments.weight and len(arguments.weight) != len(arguments.data):
         raise InputError(
             f"--weight is given {len(arguments.weight)} times, --data {len(arguments.data)} times: each file "
             "needs its own, or none has one"
         )
-    base = arguments.base_dir or _embedded_base()
-    return Plan(
-        arguments.data, base, arguments.out, settings, examples, arguments.validation, arguments.weight
-    )
+    base = arguments.base_dir or embedded_base()
+    rows, validation = read_plan_rows(arguments.data, examples, arguments.weight, arguments.validation)
+    preset = arguments.preset or arguments.settings is None
+    plan = make_plan(base, rows, validation, _card(arguments.card), given, preset=preset)
+    return Outlook(base, rows, validation, plan)
 
 
-def _embedded_base() -> Path:
+def read_settings(path: Path | None) -> tuple[FinetuneSettings | None, ExampleSettings]:
+    """Return the settings of a file, and those of examples; none and the usual ones without a file."""
+    from training.examples import ExampleSettings
+    from training.train import load_plan_settings
+
+    return load_plan_settings(path) if path is not None else (None, ExampleSettings())
+
+
+def embedded_base() -> Path:
+    """Return the directory of the embedded base model, converted if need be."""
     from engine.finetune.base import hf_base
     from engine.models import base_model
     from engine.settings import load_settings
@@ -94,7 +170,16 @@ def _embedded_base() -> Path:
     return hf_base(base_model(settings.cache_dir, settings.model_path), settings.cache_dir)
 
 
-def _print_log(step: int, values: dict[str, float]) -> None:
-    shown = [f"{name} {values[name]:.4g}" for name in _SHOWN if name in values]
-    if shown:
-        print(f"step {step}: {', '.join(shown)}", flush=True)
+def _card(name: str) -> Card:
+    from engine.finetune.cards import card_here, cpu, usual_card
+
+    if name == HERE:
+        return card_here()
+    return cpu() if name == CPU else usual_card(int(name))
+
+
+def _declined(language: Language) -> int:
+    from training.plan_texts import TEXTS
+
+    print(TEXTS[language].declined, file=sys.stderr)
+    return ExitCode.INTERRUPTED

@@ -1,17 +1,18 @@
-"""Reads GitLab by python-gitlab: paced, patient with rate limits, a page at a time. Nothing is ever written.
+"""Asks GitLab by python-gitlab: paced, patient with rate limits, a page at a time. All but `send` only reads.
 
 The library's own repetitions are switched off: without a Retry-After they would ask again after 0.1 s.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import gitlab
@@ -25,6 +26,8 @@ PAGE = 100
 Json = dict[str, Any]
 _LIMITED_PAUSE, _FAILED_PAUSE, _LONGEST_PAUSE = 5.0, 1.0, 300.0
 _PART = 65536
+_SEND_SECONDS = 600.0  # GitLab answers when it has stored the file
+_TOKENS = ("PRIVATE-TOKEN", "JOB-TOKEN")
 _PLACES = ("page", "page_token", "cursor", "id_after")
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 
@@ -49,19 +52,36 @@ class _Limited(Exception):
         self.seconds = seconds
 
 
+class _Session(requests.Session):
+    """Leaves GitLab's tokens with GitLab: of all headers requests takes back `Authorization` alone."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Take the tokens out of a request that goes to another server."""
+        super().rebuild_auth(prepared_request, response)
+        if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
+            for name in _TOKENS:
+                prepared_request.headers.pop(name, None)
+
+
 class Server:
-    """One project's server. `sleep` and `clock` are the system's, or a test's."""
+    """One project's server. `sleep` and `clock` are the system's, or a test's.
+
+    With `follows` it may send to another server for a file, as GitLab does where files lie in an object
+    storage; that server gets no token.
+    """
 
     def __init__(
         self,
         access: Access,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        follows: bool = False,
     ) -> None:
-        self._access, self._sleep, self._clock = access, sleep, clock
+        self._access, self._sleep, self._clock, self._follows = access, sleep, clock, follows
         self._free_at = 0.0
         self.requests = 0
-        session = requests.Session()
+        session = _Session()
         session.hooks["response"].append(self._inspect)
         token = access.token.get_secret_value()
         self._client = gitlab.Gitlab(
@@ -127,20 +147,51 @@ class Server:
         except UnicodeDecodeError:
             return None
 
-    def _ask(self, path: str, query: Json, *, streamed: bool = False) -> requests.Response:
+    def save(self, path: str, target: Path, limit: int) -> str:
+        """Write a file to `target`, anew after each interruption; return its sha256 in hex.
+
+        Raises GitLabUnavailable where it has more than `limit` bytes.
+        """
+        reason = ""
+        for attempt in range(1, self._access.attempts + 1):
+            try:
+                with self._ask(path, {}, streamed=True) as response:
+                    return _store(response, target, limit)
+            except requests.RequestException as error:
+                reason = type(error).__name__
+            if attempt < self._access.attempts:
+                self._sleep(min(_FAILED_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE))
+        raise GitLabUnavailable(f"{path} breaks off each time: {reason}")
+
+    def send(self, path: str, body: BinaryIO) -> None:
+        """Put a file. It is sent again only where it was surely not taken: the rate is limited.
+
+        After GitLabUnavailable it may have arrived all the same; whoever sends has to look.
+        """
+        self._ask(path, {}, body=body)
+
+    def _ask(
+        self, path: str, query: Json, *, streamed: bool = False, body: BinaryIO | None = None
+    ) -> requests.Response:
         for attempt in range(1, self._access.attempts + 1):
             self._pace()
+            again = body is None
+            if body is not None:
+                body.seek(0)
             try:
                 return self._client.http_request(
-                    "get",
+                    "get" if body is None else "put",
                     path,
                     query_data=query,
+                    post_data=body,
+                    raw=body is not None,
+                    timeout=None if body is None else _SEND_SECONDS,
                     streamed=streamed,
                     obey_rate_limit=False,
                     retry_transient_errors=False,
                 )
             except _Limited as limit:
-                reason = "it limits the rate of requests"
+                again, reason = True, "it limits the rate of requests"
                 pause = _LIMITED_PAUSE * 2 ** (attempt - 1) if limit.seconds is None else limit.seconds
             except requests.exceptions.SSLError as error:
                 raise GitLabUnavailable(
@@ -150,6 +201,8 @@ class Server:
                 reason, pause = type(error).__name__, _FAILED_PAUSE * 2 ** (attempt - 1)
             except GitlabError as error:
                 reason, pause = _checked(error), _FAILED_PAUSE * 2 ** (attempt - 1)
+            if not again:
+                break
             if attempt < self._access.attempts:
                 self._sleep(min(pause, _LONGEST_PAUSE))
         raise GitLabUnavailable(f"no usable answer from {self._access.url} for {path}: {reason}")
@@ -168,7 +221,9 @@ class Server:
         if response.is_redirect:
             # The token is in a header that a redirect would carry along to another server.
             target = urlsplit(urljoin(response.url, response.headers["Location"]))
-            if (target.scheme, target.netloc) != urlsplit(self._access.url)[:2]:
+            ours = urlsplit(self._access.url)
+            followed = self._follows and target.scheme in ("https", ours.scheme)
+            if (target.scheme, target.netloc) != ours[:2] and not followed:
                 response.close()
                 raise GitLabRefused(
                     response.status_code, f"it sends to {target.scheme}://{target.netloc}, not followed"
@@ -208,6 +263,18 @@ def _wait_of(response: requests.Response) -> float | None:
         return float(after)
     reset = response.headers.get("RateLimit-Reset", "")
     return max(0.0, float(reset) - time.time()) if reset.isdecimal() else None
+
+
+def _store(response: requests.Response, target: Path, limit: int) -> str:
+    digest, size = hashlib.sha256(), 0
+    with target.open("wb") as file:
+        for part in response.iter_content(_PART):
+            size += len(part)
+            if size > limit:
+                raise GitLabUnavailable(f"{target.name} has more than {limit} bytes")
+            digest.update(part)
+            file.write(part)
+    return digest.hexdigest()
 
 
 def _next_page(response: requests.Response, asked: Json) -> dict[str, str]:

@@ -23,7 +23,7 @@ class CollectSettings(_Table):
     bots: tuple[str, ...] = Field(
         default=(), description="Accounts that are bots though GitLab does not say so."
     )
-    requests_per_second: float = Field(default=10.0, gt=0)
+    requests_per_second: float = Field(default=10.0, gt=0, description="Of GitLab, at most.")
 
 
 class RedactSettings(_Table):
@@ -40,8 +40,8 @@ class CurateSettings(_Table):
 
     min_role: int = Field(default=20, ge=0, le=50, description="Access level; 20 reporter, 30 developer.")
     own_mr: bool = Field(default=False, description="Keep what authors remark on their own merge request.")
-    min_length: int = Field(default=12, ge=0)
-    max_length: int = Field(default=1500, ge=1)
+    min_length: int = Field(default=12, ge=0, description="Characters of a remark.")
+    max_length: int = Field(default=1500, ge=1, description="Characters of a remark.")
     similarity: float = Field(
         default=0.85, gt=0, le=1, description="Remarks this alike, code included, are one."
     )
@@ -59,7 +59,7 @@ class LabelSettings(_Table):
     rows: int = Field(default=40, ge=4, description="Of a hunk, at most.")
     clean_share: float = Field(default=1.0, ge=0, description="Clean items for each item with a finding.")
     accepted_only: bool = Field(default=False, description="Leave out remarks of which nothing is known.")
-    seed: int = 0
+    seed: int = Field(default=0, description="Of the windows that are drawn.")
 
 
 class SplitSettings(_Table):

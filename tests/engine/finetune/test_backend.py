@@ -10,8 +10,9 @@ from types import ModuleType
 import pytest
 
 from engine.errors import EngineError, MissingExtra, ModelError
-from engine.finetune.backend import choose_backend, go_offline, load
+from engine.finetune.backend import choose_backend, load
 from engine.finetune.settings import Backend, FinetuneSettings
+from engine.offline import go_offline
 
 TRL = FinetuneSettings(backend=Backend.TRL)
 

@@ -1,0 +1,2 @@
+-- Run once, when the server is made: the engine's database is there, the bot has one of its own.
+CREATE DATABASE bot;

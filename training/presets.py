@@ -1,0 +1,314 @@
+"""Settings by card and by how much data there is, each with its reason. Pure.
+
+What proved good on the way to the starter adapter is kept where it fits; the rest follows from the card's
+memory and from how many steps a training needs to learn anything.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from engine.errors import ModelError
+from engine.finetune.cards import Card
+from engine.finetune.estimates import Memory, Way, cpu_speed, gpu_speed, memory_of
+from engine.finetune.settings import Backend, FinetuneSettings
+from engine.finetune.sizes import ModelSize
+
+T = TypeVar("T")
+
+_USABLE = 0.92  # of a card's memory: what is freed and taken again leaves gaps
+_LENGTHS = (128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+_KEPT = 0.99  # of the rows are to fit
+_BATCHES = (16_384, 8192, 4096, 2048, 1024)
+_SMALL_PART = 2048  # tokens that have to fit at once, else 4 bits are tried
+_LARGEST_ON_CPU = 4096
+_STEPS_AN_EPOCH = 100
+_FEW, _MANY = 500_000, 10_000_000  # tokens
+_SMALL_MODEL = 500_000_000  # parameters
+_UNSLOTH_FROM = 1_300_000  # tokens: 116 s of compilation / (1/6786 - 1/16694) s a token, on an H100
+_COMPILE_FROM = 600.0  # seconds
+_CPU_SECONDS = 3600.0
+_HELD_OUT_FROM = 400  # rows
+_PADDING = 1.1  # padded tokens for each that is none
+
+
+class Why(Enum):
+    """The reasons; `plan_texts` has their words."""
+
+    GIVEN = "given"
+    UNSLOTH = "unsloth"
+    TRL_SHORT = "trl_short"
+    TRL_MISSING = "trl_missing"
+    TRL_CPU = "trl_cpu"
+    BFLOAT16 = "bfloat16"
+    FOUR_BITS = "four_bits"
+    CPU_PRECISION = "cpu_precision"
+    KEEP = "keep"
+    RECOMPUTE = "recompute"
+    COMPILE = "compile"
+    NO_COMPILE = "no_compile"
+    RANK_FEW = "rank_few"
+    RANK_SOME = "rank_some"
+    RANK_MANY = "rank_many"
+    LENGTH_ROWS = "length_rows"
+    LENGTH_MEMORY = "length_memory"
+    BATCH_BEST = "batch_best"
+    BATCH_STEPS = "batch_steps"
+    BATCH_CPU = "batch_cpu"
+    BATCH_MEMORY = "batch_memory"
+    PARTS = "parts"
+    WHOLE = "whole"
+    EPOCHS_FEW = "epochs_few"
+    EPOCHS_SOME = "epochs_some"
+    EPOCHS_MANY = "epochs_many"
+    EPOCHS_TIME = "epochs_time"
+    RATE_SMALL = "rate_small"
+    RATE_LARGE = "rate_large"
+    WARMUP = "warmup"
+    EVALUATE = "evaluate"
+    HELD_OUT = "held_out"
+    PATIENCE = "patience"
+    NO_PATIENCE = "no_patience"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How much there is to train on."""
+
+    rows: int
+    tokens: int  # of all rows
+    lengths: tuple[int, ...]  # of some of them, sorted
+    validation_rows: int = 0
+
+    def within(self, length: int) -> float:
+        """Return the share of rows that have at most `length` tokens."""
+        return bisect_right(self.lengths, length) / len(self.lengths)
+
+    @property
+    def usual_longest(self) -> int:
+        """The length that 99 of 100 rows keep to."""
+        return self.lengths[min(len(self.lengths) - 1, int(_KEPT * len(self.lengths)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """A setting's value, and why it has it."""
+
+    key: str
+    value: T
+    why: Why
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a training comes to, about."""
+
+    memory: Memory
+    tokens_per_second: float
+    tokens: int  # in all epochs
+    steps: int
+    seconds: float
+
+
+def choose(size: ModelSize, card: Card, volume: Volume, has_unsloth: bool) -> tuple[Choice[Any], ...]:
+    """Return settings for a training; raises ModelError where the model fits the card in no way."""
+    rank = _rank(volume)
+    in_4bit = _precision(size, card, rank.value)
+    way = Way(rank.value, _SMALL_PART, in_4bit.value, float32=not card.is_gpu)
+    length = _length(size, card, volume, way)
+    recompute, batch, parts = _batches(size, card, way, length.value, _step(card, volume))
+    way = replace(way, tokens=batch.value, recompute=recompute.value)
+    epochs = _epochs(volume, volume.tokens / _speed(size, card, way), card)
+    tokens = round(volume.tokens * epochs.value)
+    backend = _backend(card, tokens, has_unsloth)
+    way = replace(way, unsloth=backend.value is Backend.UNSLOTH)
+    steps = _steps(tokens, batch.value * parts.value)
+    return (
+        backend,
+        in_4bit,
+        recompute,
+        _compile(card, way, tokens / _speed(size, card, way)),
+        rank,
+        length,
+        batch,
+        parts,
+        epochs,
+        _rate(size),
+        Choice("warmup_steps", min(50, max(1, steps // 20)), Why.WARMUP),
+        Choice("eval_steps", max(10, steps // 10), Why.EVALUATE),
+        *_validation(volume),
+    )
+
+
+def settings_of(choices: Sequence[Choice[Any]], given: Mapping[str, object]) -> FinetuneSettings:
+    """Return the chosen settings, with those that were given in place of theirs."""
+    return FinetuneSettings.model_validate({**{one.key: one.value for one in choices}, **given})
+
+
+def with_given(choices: Sequence[Choice[Any]], given: Mapping[str, object]) -> tuple[Choice[Any], ...]:
+    """Return the choices, those that somebody made himself among them."""
+    known = [Choice(one.key, given[one.key], Why.GIVEN) if one.key in given else one for one in choices]
+    others = [
+        Choice(key, value, Why.GIVEN) for key, value in given.items() if key not in {c.key for c in choices}
+    ]
+    return (*known, *others)
+
+
+def forecast(
+    size: ModelSize, card: Card, volume: Volume, settings: FinetuneSettings, unsloth: bool
+) -> Forecast:
+    """Return what a training with `settings` takes and how long it lasts."""
+    way = Way(
+        settings.rank, settings.batch_tokens, settings.load_in_4bit, settings.gradient_checkpointing,
+        unsloth, settings.compile_layers, float32=not card.is_gpu,
+    )  # fmt: skip
+    speed = _speed(size, card, way)
+    tokens = round(volume.tokens * volume.within(settings.max_length) * settings.epochs)
+    steps = _steps(tokens, settings.batch_tokens * settings.accumulation)
+    share = 1.0
+    if 0 < settings.max_steps < steps:
+        share = settings.max_steps / steps
+    if settings.max_seconds:
+        share = min(share, settings.max_seconds * speed / max(tokens, 1))
+    return Forecast(
+        memory_of(size, way),
+        speed,
+        round(tokens * share),
+        max(1, round(steps * share)),
+        tokens * share / speed,
+    )
+
+
+def _speed(size: ModelSize, card: Card, way: Way) -> float:
+    return gpu_speed(size, way, card.tflops) if card.is_gpu else cpu_speed(size, card.cores)
+
+
+def _steps(tokens: int, step: int) -> int:
+    return max(1, math.ceil(tokens * _PADDING / step))
+
+
+def _fits(size: ModelSize, card: Card, way: Way) -> bool:
+    return card.memory_gib is None or memory_of(size, way).total <= card.memory_gib * _USABLE
+
+
+def _validation(volume: Volume) -> Iterator[Choice[Any]]:
+    draws = not volume.validation_rows and volume.rows >= _HELD_OUT_FROM
+    if draws:
+        yield Choice("validation_share", 0.05, Why.HELD_OUT)
+    if draws or volume.validation_rows:
+        yield Choice("patience", 3, Why.PATIENCE)
+    else:
+        yield Choice("patience", 0, Why.NO_PATIENCE)
+
+
+def _rank(volume: Volume) -> Choice[int]:
+    if volume.tokens < _FEW:
+        return Choice("rank", 8, Why.RANK_FEW, {"tokens": volume.tokens})
+    if volume.tokens < _MANY:
+        return Choice("rank", 16, Why.RANK_SOME, {"tokens": volume.tokens})
+    return Choice("rank", 32, Why.RANK_MANY, {"tokens": volume.tokens})
+
+
+def _precision(size: ModelSize, card: Card, rank: int) -> Choice[bool]:
+    if card.memory_gib is None:
+        return Choice("load_in_4bit", False, Why.CPU_PRECISION)
+    plain, small = (Way(rank, _SMALL_PART, in_4bit, recompute=True) for in_4bit in (False, True))
+    numbers = {"gib": memory_of(size, plain).total, "room": card.memory_gib}
+    if _fits(size, card, plain):
+        return Choice("load_in_4bit", False, Why.BFLOAT16, numbers)
+    if _fits(size, card, small):
+        return Choice("load_in_4bit", True, Why.FOUR_BITS, numbers)
+    raise ModelError(
+        f"the model does not fit: training it takes {memory_of(size, small).total:.1f} GiB even in 4 bits "
+        f"with {small.tokens} tokens at once; {card.name} has {card.memory_gib:.1f} GiB"
+    )
+
+
+def _length(size: ModelSize, card: Card, volume: Volume, way: Way) -> Choice[int]:
+    wanted = next((length for length in _LENGTHS if length >= volume.usual_longest), _LENGTHS[-1])
+    fitting = [
+        n for n in _LENGTHS if n <= wanted and _fits(size, card, replace(way, tokens=n, recompute=True))
+    ]
+    if not fitting:
+        raise ModelError(f"not even rows of {_LENGTHS[0]} tokens fit {card.name}")
+    length = fitting[-1]
+    numbers = {"share": volume.within(length), "longest": volume.lengths[-1]}
+    return Choice("max_length", length, Why.LENGTH_ROWS if length == wanted else Why.LENGTH_MEMORY, numbers)
+
+
+def _step(card: Card, volume: Volume) -> Choice[int]:
+    """How many tokens a step should have, if memory were no matter."""
+    allowed = [n for n in _BATCHES if card.is_gpu or n <= _LARGEST_ON_CPU]
+    tokens = next((n for n in allowed if volume.tokens >= n * _STEPS_AN_EPOCH), _BATCHES[-1])
+    if tokens == allowed[0]:
+        return Choice("batch_tokens", tokens, Why.BATCH_BEST if card.is_gpu else Why.BATCH_CPU)
+    return Choice("batch_tokens", tokens, Why.BATCH_STEPS, {"steps": max(1, volume.tokens // tokens)})
+
+
+def _batches(
+    size: ModelSize, card: Card, way: Way, length: int, step: Choice[int]
+) -> tuple[Choice[bool], Choice[int], Choice[int]]:
+    """Whether to recompute, the tokens of a micro-batch, how many make a step: rather recompute than cut."""
+    wanted = max(step.value, length)
+    whole, again = (replace(way, tokens=wanted, recompute=recompute) for recompute in (False, True))
+    room = {"room": card.memory_gib or 0.0}
+    keep = _fits(size, card, whole)
+    recompute = Choice(
+        "gradient_checkpointing", not keep, Why.KEEP if keep else Why.RECOMPUTE,
+        {"gib": memory_of(size, whole).total, **room},
+    )  # fmt: skip
+    if keep or _fits(size, card, again):
+        return recompute, replace(step, value=wanted), Choice("accumulation", 1, Why.WHOLE)
+    micro = max(
+        (n for n in (*_BATCHES, length) if length <= n and _fits(size, card, replace(again, tokens=n))),
+        default=length,
+    )
+    numbers = {"gib": memory_of(size, again).total, "tokens": wanted, **room}
+    return (
+        recompute,
+        Choice("batch_tokens", micro, Why.BATCH_MEMORY, numbers),
+        Choice("accumulation", math.ceil(wanted / micro), Why.PARTS, {"tokens": wanted}),
+    )
+
+
+def _epochs(volume: Volume, seconds: float, card: Card) -> Choice[float]:
+    """How often to go through rows that take `seconds` each time."""
+    wanted, why = 2.0, Why.EPOCHS_MANY
+    if volume.tokens < _MANY:
+        wanted, why = 3.0, Why.EPOCHS_SOME
+    if volume.tokens < _FEW:
+        wanted, why = 4.0, Why.EPOCHS_FEW
+    if not card.is_gpu and seconds * wanted > _CPU_SECONDS:
+        affordable = max(1.0, _CPU_SECONDS // seconds)
+        if affordable < wanted:
+            return Choice("epochs", affordable, Why.EPOCHS_TIME, {"minutes": seconds / 60, "wanted": wanted})
+    return Choice("epochs", wanted, why)
+
+
+def _backend(card: Card, tokens: int, has_unsloth: bool) -> Choice[Backend]:
+    if not card.is_gpu:
+        return Choice("backend", Backend.TRL, Why.TRL_CPU)
+    if not has_unsloth:
+        return Choice("backend", Backend.TRL, Why.TRL_MISSING)
+    if tokens < _UNSLOTH_FROM:
+        return Choice("backend", Backend.TRL, Why.TRL_SHORT, {"tokens": tokens})
+    return Choice("backend", Backend.UNSLOTH, Why.UNSLOTH, {"tokens": tokens})
+
+
+def _compile(card: Card, way: Way, seconds: float) -> Choice[bool]:
+    worth = card.is_gpu and not way.unsloth and seconds >= _COMPILE_FROM
+    return Choice(
+        "compile_layers", worth, Why.COMPILE if worth else Why.NO_COMPILE, {"minutes": seconds / 60}
+    )
+
+
+def _rate(size: ModelSize) -> Choice[float]:
+    if size.linear + size.embedding < _SMALL_MODEL:
+        return Choice("learning_rate", 5e-4, Why.RATE_SMALL)
+    return Choice("learning_rate", 2e-4, Why.RATE_LARGE)
