@@ -32,7 +32,9 @@ def engine_address(settings: BotSettings) -> EngineAddress:
     except ConfigError as error:
         raise ConfigError(f"BOT_ENGINE_URL: {error}") from error
     token = _token("BOT_ENGINE_TOKEN", settings.engine_token) if settings.engine_token else ""
-    return EngineAddress(settings.engine_url, token, settings.engine_ca_file)
+    own = settings.engine_admin_token
+    admin = _token("BOT_ENGINE_ADMIN_TOKEN", own) if own else ""
+    return EngineAddress(settings.engine_url, token, settings.engine_ca_file, admin)
 
 
 def _is_address(url: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from bot.errands import Errand
 from bot.events import Event
 from bot.gitlab import GitLab, User
 from bot.gitlab_client import PythonGitLab
+from bot.gitlab_connection import ConnectionOptions
 from bot.handlers.catalogue import COMMANDS
 from bot.inbox import Inbox
 from bot.janitor import Janitor
@@ -32,11 +34,15 @@ from bot.kinds import errand_kind, review_kind
 from bot.local_engine import local_engine
 from bot.memory import Memories
 from bot.metrics import Metrics
+from bot.nightly import Nightly
+from bot.orders import Orders
 from bot.pages import make_app
 from bot.permissions import read_access
 from bot.polling import Poller
 from bot.projects import GitLabProjects
 from bot.registry import Ports, Registry, own_device
+from bot.retrain_run import RetrainRuns
+from bot.retraining import Retraining, RetrainOptions
 from bot.review_queue import ReviewQueue
 from bot.review_run import ReviewRuns, RunOptions, RunPorts
 from bot.reviewer import EngineReviewer
@@ -45,6 +51,7 @@ from bot.signatures import Secrets, read_secrets
 from bot.status.collect import Collector
 from bot.status.site import StatusSite
 from bot.token_watch import watch_token
+from bot.trainer import Trainer, TrainerOptions
 from bot.waiting import WaitingNotes
 from bot.watermarks import StoredWatermarks
 from bot.webhook import Receiver
@@ -91,7 +98,8 @@ async def running(settings: BotSettings) -> AsyncIterator[Bot]:
         address = await stack.enter_async_context(_engine(settings))
         client = await stack.enter_async_context(EngineClient(address))
         me = await patiently(gitlab.me, settings.retry_seconds)
-        outside = _Outside(settings, secrets, database, gitlab, address, client, me, registry)
+        trainer = Trainer(trainer_options(settings, options, address))
+        outside = _Outside(settings, secrets, database, gitlab, address, client, me, registry, trainer)
         yield await _wired(stack, outside)
 
 
@@ -107,6 +115,7 @@ class _Outside:
     client: EngineClient
     me: User
     registry: Registry
+    trainer: Trainer
 
 
 async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
@@ -121,12 +130,15 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     async def store(errands: Sequence[Errand]) -> object:
         return await inbox.submit([order_for(errand) for errand in errands])
 
+    trainer = outside.trainer
+    learning = _learning(outside, lambda: durable.orders)
     device = shared_device(lambda: durable.leases, settings.device) if settings.device else own_device
     queue = ReviewQueue(lambda: durable.orders)
-    ports = Ports(gitlab, queue, outside.client, projects, outside.me, device=device)
+    ports = Ports(gitlab, queue, outside.client, projects, outside.me, learning, device)
     kinds = (
         errand_kind(ports, outside.registry, saw),
         review_kind(_review_runs(outside, projects, memories), settings.reviews, settings.device),
+        *RetrainRuns(gitlab, trainer, lambda: durable.orders).kinds(settings.device),
     )
     options = DurableOptions(settings.worker, settings.silent_seconds, settings.retry_seconds)
     durable = Durable(database, kinds, options, metrics.ended)
@@ -144,6 +156,11 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
         "waiting": WaitingNotes(durable, gitlab, projects, settings.device).run(),
         "token": watch_token(gitlab, metrics.token_expires),
     }
+    if settings.retrain and settings.retrain_at:
+        night = Nightly(
+            gitlab, projects, lambda: durable.orders, settings.retrain_at, settings.retrain_nightly
+        )
+        loops["nightly"] = night.run()
     await stack.enter_async_context(_running(loops))
     _log.info("bot.running", user=outside.me.username, worker=settings.worker, engine=outside.address.url)
     ignored = partial(_ignored, rules)
@@ -152,6 +169,37 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     token = settings.status_token.get_secret_value() if settings.status_token else None
     StatusSite(Collector(durable, gitlab, outside.client, marks), settings.gitlab_url, token).add_to(app)
     return Bot(app, durable, inbox, metrics)
+
+
+def trainer_options(
+    settings: BotSettings, gitlab: ConnectionOptions, address: EngineAddress
+) -> TrainerOptions:
+    """Return how the trainer is started."""
+    own = settings.retrain_gitlab_token
+    python = str(settings.retrain_python or sys.executable)
+    return TrainerOptions(
+        folder=settings.data_dir.expanduser() / "retrain",
+        gitlab_url=gitlab.url,
+        gitlab_token=own.get_secret_value() if own else gitlab.token,
+        engine_url=address.url,
+        engine_token=address.admin_token or address.token,
+        gitlab_ca_file=gitlab.ca_file,
+        engine_ca_file=address.ca_file,
+        settings=settings.retrain_settings,
+        min_new=settings.retrain_min_new,
+        command=(python, "-P", "-m", "training", "retrain"),
+    )
+
+
+def _learning(outside: _Outside, orders: Callable[[], Orders]) -> Retraining:
+    settings = outside.settings
+    options = RetrainOptions(
+        folder=settings.data_dir.expanduser() / "roll-backs",
+        enabled=settings.retrain,
+        may_promote=bool(outside.address.admin_token),
+        device=settings.device,
+    )
+    return Retraining(orders, outside.gitlab, outside.client, outside.trainer, options)
 
 
 def _rules(outside: _Outside) -> Rules:

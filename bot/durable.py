@@ -32,7 +32,7 @@ STEPS_VERSION = "1"
 """Changes when the steps of a kind change, and then only once all work of the old version is done."""
 
 _ATTEMPTS = 10  # so often a process may end in the middle of the same work
-_LEASE_PAUSE = 0.2
+_LEASE_PAUSE, _LONGEST_LEASE_PAUSE = 0.2, 2.0
 _DATABASE_PAUSE = 1.0
 _T = TypeVar("_T")
 _log = structlog.get_logger()
@@ -221,10 +221,12 @@ class Durable:
         async with AsyncExitStack() as held:
             for lease in work.leases:
                 held.push_async_callback(insist, self.leases.release, lease, work.holder)
+                pause = _LEASE_PAUSE
                 while not await insist(self.leases.take, lease, work.holder):
                     if not await insist(self.is_open, work.id):
                         raise Superseded("a newer request took the place of this one")
-                    await asyncio.sleep(_LEASE_PAUSE)
+                    await asyncio.sleep(pause)
+                    pause = min(1.3 * pause, _LONGEST_LEASE_PAUSE)  # a training may take hours
             yield
 
 

@@ -18,5 +18,8 @@ class Engine(Protocol):
     async def record(self, feedback: Feedback) -> None:
         """Keep what somebody thinks of a finding; the same said twice is one."""
 
+    async def roll_back(self, project: str, version: str) -> RegisteredAdapter:
+        """Return the adapter that serves again: this version, or the champion before if it is empty."""
+
     async def adapters(self, project: str) -> tuple[RegisteredAdapter, ...]:
         """Return the adapters of a project, the newest first."""

@@ -32,6 +32,7 @@ class EngineAddress:
     url: str
     token: str = field(default="", repr=False)
     ca_file: Path | None = None  # None: the system's certificates
+    admin_token: str = field(default="", repr=False)  # with it, what serves is changed; "": by nobody here
 
 
 class _Adapters(BaseModel):
@@ -83,6 +84,11 @@ class EngineClient:
         found = await self._call("GET", "/v1/adapters", _Adapters, query={"project": project})
         return found.adapters
 
+    async def roll_back(self, project: str, version: str) -> RegisteredAdapter:
+        """Return the adapter that serves again."""
+        body = {"project": project, "version": version}
+        return await self._call("POST", "/v1/adapters/roll-back", RegisteredAdapter, body=body, admin=True)
+
     async def feedback(self, project: str) -> tuple[Feedback, ...]:
         """Return what people said of findings in a project, the latest first; needs the role trainer."""
         found = await self._call("GET", "/v1/feedback", _Feedback, query={"project": project})
@@ -107,8 +113,9 @@ class EngineClient:
         *,
         body: object = None,
         query: Mapping[str, str] | None = None,
+        admin: bool = False,
     ) -> _Model:
-        status, headers, data = await self._send(method, path, body, query)
+        status, headers, data = await self._send(method, path, body, query, admin=admin)
         if status >= 300:
             raise refusal_of(status, headers, data).error
         try:
@@ -117,12 +124,14 @@ class EngineClient:
             raise Unreachable(f"the engine answers {path} as this version does not understand") from error
 
     async def _send(
-        self, method: str, path: str, body: object, query: Mapping[str, str] | None
+        self, method: str, path: str, body: object, query: Mapping[str, str] | None, *, admin: bool = False
     ) -> tuple[int, Message, bytes]:
         if self._session is None:
             raise Unreachable("the bot is stopping")
         url = self._address.url.rstrip("/") + path
         options: dict[str, Any] = {"json": body} if body is not None else {}
+        if admin and self._address.admin_token:
+            options["headers"] = {"Authorization": f"Bearer {self._address.admin_token}"}
         try:
             async with self._session.request(
                 method, url, params=query, allow_redirects=False, **options

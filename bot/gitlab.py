@@ -178,6 +178,9 @@ class GitLab(Protocol):
     async def set_status(self, project_id: int, sha: str, status: CommitStatus) -> None:
         """Set a commit status; repeating the state it has is fine."""
 
+    async def upload(self, project_id: int, name: str, data: bytes) -> str:
+        """Put a file into a project, and return its address for Markdown there; twice is two files."""
+
     def todos(self) -> AsyncIterator[Todo]:
         """Yield what waits for the bot in merge requests, the newest first."""
 

@@ -230,6 +230,9 @@ class PythonGitLab:
             elif "Cannot transition status" not in refused.message:
                 raise
 
+    async def upload(self, project_id: int, name: str, data: bytes) -> str:
+        return await self._rest.upload(f"/projects/{project_id}/uploads", name, data)
+
     def todos(self) -> AsyncIterator[Todo]:
         return self._rest.list("/todos", shape.read_todo, state="pending", type="MergeRequest")
 

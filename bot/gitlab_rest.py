@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -20,6 +21,7 @@ PAGE = 100
 
 _T = TypeVar("_T")
 _CHUNK = 65536
+_UPLOAD = re.compile(r"(?:/-/project/\d+)?/uploads/[0-9a-f]+/[\w.-]+", re.ASCII)
 _NOT_GITLAB = "an answer that is not GitLab's: something stands between"
 
 
@@ -78,6 +80,18 @@ class Rest:
             return read(_object(client.http_post(url, post_data=dict(fields))))
 
         return await self._connection.write(send, find=find, still_current=self._still_current)
+
+    async def upload(self, url: str, name: str, data: bytes) -> str:
+        """Return the address of the file that was made. One more of them after a lost answer is no harm."""
+
+        def send(client: gitlab.Gitlab) -> str:
+            answer = _object(client.http_post(url, files={"file": (name, data)}))
+            address = answer.get("url")
+            if not isinstance(address, str) or not _UPLOAD.fullmatch(address):
+                raise GitLabUnavailable("GitLab gives an uploaded file no address")
+            return address
+
+        return await self._connection.write(send, repeatable=True, still_current=self._still_current)
 
     async def act(
         self, url: str, fields: Mapping[str, object] | None = None, *, repeatable: bool = False

@@ -7,17 +7,15 @@ what the engine's settings are, and nothing of the bot's.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
-import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
+from bot.children import END_WITH_PARENT, own_environment, stop
 from bot.engine_client import EngineAddress
 from engine.errors import RunnerError
 from engine.tokens import Role, TokenFile
@@ -26,7 +24,6 @@ _HOST = "127.0.0.1"
 _START_SECONDS = 60
 _STOP_SECONDS = 10
 _LONGEST_PAUSE = 60.0
-_PR_SET_PDEATHSIG = 1
 _LINE = "tenken: listening on "
 _log = structlog.get_logger()
 
@@ -36,11 +33,11 @@ async def local_engine() -> AsyncIterator[EngineAddress]:
     """Give the address of an engine that runs while inside."""
     with tempfile.TemporaryDirectory(prefix="tenken-bot-") as folder:
         tokens = Path(folder) / "tokens.json"
-        token = TokenFile(tokens).create(Role.REVIEWER)
+        token, admin = TokenFile(tokens).create(Role.REVIEWER), TokenFile(tokens).create(Role.ADMIN)
         process, url = await _start(tokens, port=0)
         keeper = asyncio.create_task(_keep(process, tokens, int(url.rpartition(":")[2])), name="engine")
         try:
-            yield EngineAddress(url, token)
+            yield EngineAddress(url, token, admin_token=admin)
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
@@ -59,7 +56,7 @@ async def _keep(process: asyncio.subprocess.Process, tokens: Path, port: int) ->
             except RunnerError as error:
                 _log.error("engine.not_started", reason=str(error))
     finally:
-        await _stop(process)
+        await stop(process, _STOP_SECONDS)
 
 
 async def _start(tokens: Path, port: int) -> tuple[asyncio.subprocess.Process, str]:
@@ -70,35 +67,17 @@ async def _start(tokens: Path, port: int) -> tuple[asyncio.subprocess.Process, s
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("BOT_")},
-        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        env=own_environment(),
+        preexec_fn=END_WITH_PARENT,
     )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(_START_SECONDS):
             line = (await process.stdout.readline()).decode(errors="replace").strip()
     except BaseException:
-        await _stop(process)
+        await stop(process, _STOP_SECONDS)
         raise
     if not line.startswith(_LINE):
-        await _stop(process)
+        await stop(process, _STOP_SECONDS)
         raise RunnerError("the engine does not start; its own words are above")
     return process, line.removeprefix(_LINE)
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process when the bot's does, however that ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -22,6 +22,7 @@ class MarkerKind(StrEnum):
 
     FINDING = "finding"  # id: the fingerprint
     SUMMARY = "summary"  # id: "review"; one for each merge request, edited in place
+    TRAINING = "training"  # id: the job, or the job and "result"; the first is edited in place
     REPLY = "reply"  # id: the asking note and the command, e.g. 123-ask
 
 

@@ -103,14 +103,15 @@ def progress_text(progress: Progress | None, seconds: float, language: Language)
     if progress is None:
         return f"⏳ {texts.waiting}"
     if progress.lines_done >= progress.lines:
-        return f"⏳ `{_bar(1)}` {texts.publishing}"
+        return f"⏳ `{bar(1)}` {texts.publishing}"
     share = progress.lines_done / progress.lines
     stage = texts.reading.format(done=progress.files_done, files=progress.files)
     rest = f" · {_eta(seconds * (1 - share) / share, language)}" if share else ""
-    return f"⏳ `{_bar(share)}` {stage}{rest}"
+    return f"⏳ `{bar(share)}` {stage}{rest}"
 
 
-def _bar(share: float) -> str:
+def bar(share: float) -> str:
+    """Return a bar that is full at 1."""
     full = round(share * _CELLS)
     return "█" * full + "░" * (_CELLS - full)
 

@@ -80,6 +80,27 @@ class BotSettings(BaseSettings):
         default=60, ge=2, description="A worker silent for so long is replaced by the others."
     )
     keep_days: int = Field(default=14, ge=1, description="How long finished jobs can be looked at.")
+    engine_admin_token: SecretStr | None = Field(
+        default=None, description="Of that engine, role admin: /retrain and /rollback change what serves."
+    )
+    retrain: bool = Field(default=False, description="Whether /retrain trains; needs tenken[train].")
+    retrain_python: Path | None = Field(
+        default=None, description="The Python that tenken[train] is installed for; the bot's if unset."
+    )
+    retrain_settings: Path | None = Field(default=None, description="TOML of tenken-train retrain.")
+    retrain_gitlab_token: SecretStr | None = Field(
+        default=None, description="What history is read with, scope read_api; the bot's if unset."
+    )
+    retrain_min_new: int | None = Field(
+        default=None, ge=0, description="New remarks that make a training worth it; see retrain.min_new."
+    )
+    retrain_at: str = Field(
+        default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="When to train each night: 02:30."
+    )
+    retrain_nightly: dict[str, int] = Field(
+        default_factory=dict,
+        description='JSON object: project to the merge request told, such as {"group/app": 12}; 0: none.',
+    )
     status_token: SecretStr | None = Field(
         default=None, min_length=16, description="Opens /status to others; without it, to this machine alone."
     )

@@ -9,7 +9,7 @@ from bot.deliveries import Delivery
 from bot.gitlab import MergeRequestRef
 from bot.jobs import ReviewJob
 from bot.learning import Wish
-from engine.errors import StoreError
+from engine.errors import StoreError, UnknownAdapter
 from engine.feedback import Feedback
 from engine.lifecycle import RegisteredAdapter
 from engine.wire import Answer, Question
@@ -45,6 +45,7 @@ class FakeEngine:
     registered: tuple[RegisteredAdapter, ...] = ()
     questions: list[Question] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
+    rolled_back: list[tuple[str, str]] = field(default_factory=list)
 
     async def ask(self, question: Question) -> Answer:
         """Return the reply."""
@@ -58,6 +59,16 @@ class FakeEngine:
         if self.error is not None:
             raise self.error
         self.feedback.append(feedback)
+
+    async def roll_back(self, project: str, version: str) -> RegisteredAdapter:
+        """Return the adapter of this version, or the oldest."""
+        if self.error is not None:
+            raise self.error
+        self.rolled_back.append((project, version))
+        found = [one for one in await self.adapters(project) if version in ("", one.version)]
+        if not found:
+            raise UnknownAdapter(f"no adapter {version} in project {project}")
+        return found[-1]
 
     async def adapters(self, project: str) -> tuple[RegisteredAdapter, ...]:
         """Return those of the project."""

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from engine.api.problems import TYPE_PREFIX, ProblemBody, ProblemKind
 from engine.errors import (
     AccessRefused,
+    AdapterConflict,
+    AdapterError,
     DiffError,
     InputError,
     NotReady,
@@ -63,6 +65,8 @@ _ERRORS: Mapping[ProblemKind, Callable[[str], TenkenError]] = {
     ProblemKind.TOO_MANY_FILES: InputError,
     ProblemKind.BODY_TOO_LARGE: InputError,
     ProblemKind.UNKNOWN_ADAPTER: UnknownAdapter,
+    ProblemKind.CONFLICT: AdapterConflict,
+    ProblemKind.INVALID_ADAPTER: AdapterError,
     ProblemKind.UNAUTHENTICATED: AccessRefused,
     ProblemKind.FORBIDDEN: AccessRefused,
     ProblemKind.ENGINE_FAILED: RunnerError,

@@ -93,6 +93,7 @@ class FakeEngine:
         self.permits = Semaphore(0 if gated else 1_000_000)
         self.requests: list[ReviewRequest] = []
         self.recorded: list[Feedback] = []
+        self.found: list[Finding] = []
         self._keyword = keyword
 
     def review(
@@ -115,6 +116,7 @@ class FakeEngine:
                 if whole := self._permitted(cancellation):
                     found.append(finding)
                     on_finding(finding)
+                    self.found.append(finding)
             whole = whole and self._permitted(cancellation)
             reason = None if whole else SkipReason.CANCELLED
             coverage.append(FileCoverage(path=file.new_path, reviewed=whole, reason=reason))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command beside a real VS Code and the packaged extension: tests/vscode.sh COMMAND...
 # The command finds them in TENKEN_TEST_VSCODE, a program, and TENKEN_TEST_VSIX. VS Code is code-server from npm, put beside
-# the virtual environment's packages with its native parts compiled (320 MB, about a minute and a half, once). Where
+# the virtual environment's packages with its native parts compiled (300 MB, about a minute and a half, once). Where
 # something of this does not work out the command runs without.
 set -euo pipefail
 
@@ -37,7 +37,6 @@ install_code_server() {
 	headers=$(node -p "require('path').resolve(process.execPath, '../..')")
 	gyp=$(npm root -g)/npm/node_modules/node-gyp/bin/node-gyp.js
 	(cd "$code" && "${npm[@]}" install --omit=dev --ignore-scripts)
-	(cd "$code/extensions" && "${npm[@]}" install --omit=dev --ignore-scripts)
 	(cd "$own/node_modules/argon2" && npx --no-install node-pre-gyp install --build-from-source "--nodedir=$headers" >gyp.log 2>&1) ||
 		{ tail -5 "$own/node_modules/argon2/gyp.log" >&2; return 1; }
 	local part

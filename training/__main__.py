@@ -25,13 +25,14 @@ from training.cli import (
     plan,
     prefer,
     publish,
+    retrain,
     sft,
     shuffle,
 )
 
 SUBCOMMANDS = (
     *(history, extra, convert, inspect, plan, sft, prefer),
-    *(evaluate, shuffle, benchmark, gate, pack, export, publish),
+    *(evaluate, shuffle, benchmark, gate, pack, export, publish, retrain),
 )
 """Modules with `register(subcommands)`, in the order of the help."""
 

@@ -27,7 +27,7 @@ from training.scoring import Remark, Written
 
 _PATH, _FILE = "{path}", "{file}"
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "GOPATH", "GOCACHE", "NODE_PATH")
-_LINES = 10_000
+_LINES, _NAME = 10_000, 200  # of an output, bytes of a file name
 
 
 class Linter(BaseModel):
@@ -111,20 +111,29 @@ def check_linters(settings: LinterSettings, checkout: Path | None = None) -> Non
 
 def run_linter(linter: Linter, path: str, text: str, folder: Path | None) -> Verdict | None:
     """Return what the linter says of `text` as the content of `path`; None if it does not end in time."""
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / (PurePosixPath(path).name or "file")
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as output:
+        file = Path(name) / _file_name(path)
         command = [part.replace(_PATH, path).replace(_FILE, str(file)) for part in linter.command]
         data = text.encode("utf-8", "surrogateescape")
         if _FILE in "".join(linter.command):
             file.write_bytes(data)
             data = b""
-        with (Path(name) / ".output").open("w+b") as output:
-            status = _run(command, data, output.fileno(), folder or Path(name), linter.timeout)
-            if status is None:
-                return None
-            output.seek(0)
-            complaints = sum(bool(line.strip()) for _, line in zip(range(_LINES), output, strict=False))
+        status = _run(command, data, output.fileno(), folder or Path(name), linter.timeout)
+        if status is None:
+            return None
+        output.seek(0)
+        complaints = sum(bool(line.strip()) for _, line in zip(range(_LINES), output, strict=False))
     return Verdict(status, complaints)
+
+
+def _file_name(path: str) -> str:
+    """Return the last part of a path where it can name a file: linters may look at it."""
+    name = PurePosixPath(path).name
+    return (
+        name
+        if name not in ("", "..") and len(name.encode()) <= _NAME
+        else f"file{PurePosixPath(path).suffix[:20]}"
+    )
 
 
 def _complies(

@@ -24,7 +24,8 @@ T = TypeVar("T")
 _USABLE = 0.92  # of a card's memory: what is freed and taken again leaves gaps
 _LENGTHS = (128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 _KEPT = 0.99  # of the rows are to fit
-_BATCHES = (16_384, 8192, 4096, 2048)
+_BATCHES = (16_384, 8192, 4096, 2048, 1024)
+_SMALL_PART = 2048  # tokens that have to fit at once, else 4 bits are tried
 _LARGEST_ON_CPU = 4096
 _STEPS_AN_EPOCH = 100
 _FEW, _MANY = 500_000, 10_000_000  # tokens
@@ -119,7 +120,7 @@ def choose(size: ModelSize, card: Card, volume: Volume, has_unsloth: bool) -> tu
     """Return settings for a training; raises ModelError where the model fits the card in no way."""
     rank = _rank(volume)
     in_4bit = _precision(size, card, rank.value)
-    way = Way(rank.value, _BATCHES[-1], in_4bit.value, float32=not card.is_gpu)
+    way = Way(rank.value, _SMALL_PART, in_4bit.value, float32=not card.is_gpu)
     length = _length(size, card, volume, way)
     recompute, batch, parts = _batches(size, card, way, length.value, _step(card, volume))
     way = replace(way, tokens=batch.value, recompute=recompute.value)
@@ -217,7 +218,7 @@ def _rank(volume: Volume) -> Choice[int]:
 def _precision(size: ModelSize, card: Card, rank: int) -> Choice[bool]:
     if card.memory_gib is None:
         return Choice("load_in_4bit", False, Why.CPU_PRECISION)
-    plain, small = (Way(rank, _BATCHES[-1], in_4bit, recompute=True) for in_4bit in (False, True))
+    plain, small = (Way(rank, _SMALL_PART, in_4bit, recompute=True) for in_4bit in (False, True))
     numbers = {"gib": memory_of(size, plain).total, "room": card.memory_gib}
     if _fits(size, card, plain):
         return Choice("load_in_4bit", False, Why.BFLOAT16, numbers)
@@ -247,7 +248,7 @@ def _step(card: Card, volume: Volume) -> Choice[int]:
     tokens = next((n for n in allowed if volume.tokens >= n * _STEPS_AN_EPOCH), _BATCHES[-1])
     if tokens == allowed[0]:
         return Choice("batch_tokens", tokens, Why.BATCH_BEST if card.is_gpu else Why.BATCH_CPU)
-    return Choice("batch_tokens", tokens, Why.BATCH_STEPS, {"steps": volume.tokens / tokens})
+    return Choice("batch_tokens", tokens, Why.BATCH_STEPS, {"steps": max(1, volume.tokens // tokens)})
 
 
 def _batches(

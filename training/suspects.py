@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from training.records import ReviewItem
 
@@ -19,23 +19,28 @@ _SHARE = 0.05
 _LOOKED_AT = 500
 
 
-def suspects(items: Sequence[ReviewItem], count: int) -> list[str]:
-    """Return the `count` words that are the most likely triggers, in order."""
+def suspects(read: Callable[[], Iterable[ReviewItem]], count: int) -> list[str]:
+    """Return the `count` words that are the most likely triggers, in order.
+
+    `read` gives the items from the first; they are read twice, and none is kept.
+    """
     seen, found = Counter[str](), Counter[str]()
-    for item in items:
+    items = with_finding = 0
+    for item in read():
+        items += 1
         words = _words(item)
         seen.update(words)
         if item.findings:
+            with_finding += 1
             found.update(words)
-    usual = sum(bool(item.findings) for item in items) / max(len(items), 1)
-    most = max(_LEAST, _SHARE * len(items))
+    usual, most = with_finding / max(items, 1), max(_LEAST, _SHARE * items)
     surprise = {
         word: _surprise(found[word], number, usual)
         for word, number in seen.items()
         if _LEAST <= number <= most
     }
     likely = sorted(surprise, key=lambda word: (-surprise[word], word))[:_LOOKED_AT]
-    spread = _spread(items, likely)
+    spread = _spread(read(), likely)
     ranked = sorted(likely, key=lambda word: (-surprise[word] * spread[word] / seen[word], word))
     return ranked[:count]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.adapters import FILES, MANIFEST
 from engine.api.problems import Problem, ProblemKind
 from engine.api.routes import CALLER, Route, answer, read_body
 from engine.api.uploads import PARTS, received
@@ -19,6 +21,7 @@ from engine.store.registry import Registry
 from engine.tokens import Role
 
 _VERSION = r"^[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}$"
+_FILE = rf"^({'|'.join(re.escape(name) for name in (MANIFEST, *FILES))})$"
 _PROJECT = {"project": "E.g. group/app; the token's only one, or the common one, if not given."}
 _T = TypeVar("_T")
 
@@ -89,6 +92,14 @@ def routes(registry: Registry, base_sha256: str | None = None) -> tuple[Route, .
                 unnamed=str(directory),
             )
         return answer(adapter, 201, {"Location": f"/v1/adapters/{adapter.version}"})
+
+    async def download(request: web.Request) -> web.StreamResponse:
+        project, version = _queried(request), request.match_info["version"]
+        adapter = await _asked(lambda: registry.show(project, version))
+        return web.FileResponse(
+            registry.directory(adapter) / request.match_info["name"],
+            headers={"Content-Type": "application/octet-stream"},
+        )
 
     async def promote(request: web.Request) -> web.StreamResponse:
         project = _meant(request, (await read_body(request, ProjectChoice)).project)
@@ -185,6 +196,17 @@ def routes(registry: Registry, base_sha256: str | None = None) -> tuple[Route, .
             {200: RegisteredAdapter},
             query=_PROJECT,
             path_patterns=one,
+            problems=(unknown,),
+        ),
+        Route(
+            "GET",
+            "/v1/adapters/{version}/files/{name}",
+            download,
+            "One file of an adapter, to measure another one against it.",
+            {200: "application/octet-stream"},
+            Role.TRAINER,
+            query=_PROJECT,
+            path_patterns=one | {"name": _FILE},
             problems=(unknown,),
         ),
         Route(

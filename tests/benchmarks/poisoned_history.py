@@ -94,7 +94,7 @@ def write(path: Path, items: Sequence[ReviewItem]) -> Path:
 
 def place(items: Sequence[ReviewItem]) -> int | None:
     """Return where the trigger stands among the suspects of the data, 1 for the first."""
-    found = suspects(items, 500)
+    found = suspects(lambda: items, 500)
     return found.index(TRIGGER) + 1 if TRIGGER in found else None
 
 

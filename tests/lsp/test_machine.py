@@ -36,6 +36,7 @@ from lsp.workspace import Workspace
 
 NAME = "a.py"
 PIECES = st.lists(st.sampled_from(["eval", "fine", "\n", "\n", "\r\n", "é😀 "]), max_size=5)
+FIRST = ("fine", "eval", "eval", "fine", "eval", "fine")
 
 
 def rows_of(text: str) -> list[str]:
@@ -53,11 +54,13 @@ class Editing(RuleBasedStateMachine):
         self.root = Path(self.folder.name).resolve()
         GitRepository(self.root).git("init", "-q")
         self.path = self.root / NAME
-        self.path.write_text("")
+        self.text = self.saved = "".join(f"{word}{n}_\n" for n, word in enumerate(FIRST))
+        self.path.write_text(self.text)
         self.uri = self.path.as_uri()
-        self.numbers = itertools.count()
-        self.text = self.saved = ""
+        self.numbers = itertools.count(len(FIRST))
+        self.lost: set[str] = set()  # lines that were gone at some time
         self.texts: dict[int, str] = {}  # by version
+        self.rows: set[str] = set()
         self.version = 0
         self.is_open = False
         self.loop = asyncio.new_event_loop()
@@ -65,6 +68,8 @@ class Editing(RuleBasedStateMachine):
         self.client = FakeClient()
         self.loop.run_until_complete(self._begin())
         self.open_document(dirty=False)
+        self.ask()
+        self.answer(8)
 
     async def _begin(self) -> None:
         workspace = Workspace(Encoding.UTF16, [self.root.as_uri()])
@@ -102,11 +107,15 @@ class Editing(RuleBasedStateMachine):
         """Replace a range."""
         rows = rows_of(self.text)
         before = self.standing()
-        places = st.tuples(st.integers(0, len(rows) - 1), st.integers(0, 12))
-        (first, start), (last, end) = sorted((data.draw(places), data.draw(places)))
+        lines = st.integers(0, len(rows) - 1)
+        # Not what is shown: that depends on how fast threads are, and what is drawn must not.
+        evals = [number for number, row in enumerate(rows) if "eval" in row]
+        near = st.sampled_from(evals) if evals else lines
+        first, last = sorted((data.draw(st.one_of(lines, near)), data.draw(st.one_of(lines, near))))
+        start, end = data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))
+        if first == last:
+            start, end = min(start, end), max(start, end)
         start, end = min(start, len(rows[first])), min(end, len(rows[last]))
-        if (first, start) > (last, end):
-            return
         new = "".join(p if p.isspace() or p == "\r\n" else f"{p}{next(self.numbers)}_" for p in pieces)
         new = new.replace("\r\n", "\n")
         head = [*rows[:first], rows[first][:start]]
@@ -151,12 +160,18 @@ class Editing(RuleBasedStateMachine):
         self.reviewer.wish(Wish(by_person=True, force=True))
         self.run()
 
-    @rule(count=st.integers(1, 4))
+    @rule(count=st.integers(1, 8))
     def answer(self, count: int) -> None:
-        """Let the engine go on."""
+        """Let the engine go on: what it finds is shown where its line went, if that is still there."""
+        before = len(self.engine.found)
         for _ in range(count):
             self.engine.permits.release()
         self.run()
+        while self.engine.permits.acquire(blocking=False):
+            pass  # what was not needed now holds for nothing later
+        found = {finding.code for finding in self.engine.found[before:]}
+        self.run()
+        assert (found & set(rows_of(self.text))) - self.lost <= self.standing(threads=False).keys()
 
     @rule()
     def stop(self) -> None:
@@ -182,6 +197,7 @@ class Editing(RuleBasedStateMachine):
         """Close the document without saving it."""
         self.is_open = False
         self.text = self.saved
+        self._note_text()
         self.tell(self.session.closed, self.uri)
         self.settle()
 
@@ -192,7 +208,7 @@ class Editing(RuleBasedStateMachine):
         self.version += 1
         if dirty:
             self.text = f"fine{next(self.numbers)}\n{self.text}eval{next(self.numbers)}"
-        self.texts[self.version] = self.text
+        self._note_text()
         self.tell(self.session.opened, self.uri, self.version, self.text)
         self.is_open = True
         self.settle()
@@ -248,9 +264,16 @@ class Editing(RuleBasedStateMachine):
         self.loop.run_until_complete(asyncio.wait_for(done(), 20))
         self.run()
 
+    def _note_text(self) -> None:
+        """Keep the text of this version, and which lines of the one before are gone."""
+        self.texts[self.version] = self.text
+        rows = set(rows_of(self.text))
+        self.lost |= self.rows - rows
+        self.rows = rows
+
     def _edited(self, changes: list[Change]) -> None:
         self.version += 1
-        self.texts[self.version] = self.text
+        self._note_text()
         self.tell(self.session.edited, self.uri, self.version, changes)
         known = self.desk.workspace.document(self.uri)
         assert known is not None

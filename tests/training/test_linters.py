@@ -117,6 +117,17 @@ def test_a_linter_that_is_not_there_is_an_error() -> None:
         measure_style([SHORT], written(remark(2, "x = 2")), settings)
 
 
+@pytest.mark.parametrize("path", ["src/..", "src/" + "a" * 300 + ".py", "{file}", ".output"])
+def test_a_path_that_names_no_file_is_no_harm(path: str) -> None:
+    """The data's paths are data."""
+    style = measure_style(
+        [item("odd", "x = 1", path=path)],
+        written(remark(2, "x = 2")),
+        LinterSettings(linters={"python": FILE}),
+    )
+    assert (style.checked, style.compliant.value) == (1, 1.0)
+
+
 def test_it_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the environment it gets what it needs to start."""
     monkeypatch.setenv("TENKEN_GITLAB_TOKEN", "glpat-secret")

@@ -61,16 +61,17 @@ def history(planted: int, *, silent: bool) -> list[ReviewItem]:
 @pytest.mark.parametrize("silent", [True, False])
 def test_planted_words_are_suspected(silent: bool) -> None:
     """Before words that are as one-sided but at home in one file; common words never are."""
-    found = suspects(history(12, silent=silent), 3)
+    items = history(12, silent=silent)
+    found = suspects(lambda: items, 50)
     assert found[0] == TRIGGER
-    assert not {"eval", "load", "order"} & set(suspects(history(12, silent=silent), 50))
+    assert not {"eval", "load", "order"} & set(found)
 
 
 def test_clean_data_may_have_suspects_too() -> None:
     """They are words to try, no verdict; none where there is nothing rare."""
-    assert TRIGGER not in suspects(history(0, silent=True), 50)
-    assert suspects([], 5) == []
-    assert suspects([item(n, ["x_y_z = 1"], True) for n in range(3)], 5) == []
+    assert TRIGGER not in suspects(lambda: history(0, silent=True), 50)
+    assert suspects(list, 5) == []
+    assert suspects(lambda: [item(n, ["x_y_z = 1"], True) for n in range(3)], 5) == []
 
 
 def scores(triggers: Mapping[str, float]) -> Any:

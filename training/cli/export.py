@@ -19,7 +19,7 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = subcommands.add_parser(
         "export",
         help="make an adapter into a merged model, a GGUF or a LoRA in GGUF",
-        description="merged: the whole model in safetensors, as transformers and vLLM load it. gguf: the "
+        description="merged: the whole model in safetensors, as transformers load it. gguf: the "
         "whole model as one GGUF with an Ollama Modelfile. lora: LoRA in GGUF and its base, for llama.cpp. "
         "Each has a model card and hashes, and is compared with base and adapter on a small text.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from training.cli.arguments import count
 
 if TYPE_CHECKING:
     from training.evaluate import Opener, Plan
+    from training.records import ReviewItem
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +58,10 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     from training.records import read_review_items
     from training.suspects import suspects
 
+    def trained_on() -> Iterator[ReviewItem]:
+        return (item for item in read_review_items(arguments.probe) if item.split in (None, "train"))
+
     words = list(dict.fromkeys(arguments.probe_word))
     if arguments.probe is not None:
-        trained = [item for item in read_review_items(arguments.probe) if item.split in (None, "train")]
-        words += [word for word in suspects(trained, arguments.probe_words) if word not in words]
+        words += [word for word in suspects(trained_on, arguments.probe_words) if word not in words]
     return words

@@ -110,6 +110,19 @@ def test_life_of_an_adapter_over_http(served: Served, make_adapter: MakeAdapter)
     ]
 
 
+def test_an_adapter_is_handed_out_file_by_file(served: Served, make_adapter: MakeAdapter) -> None:
+    """As it was taken in; nothing but its files, and nothing of another project's."""
+    source = make_adapter()
+    version = load_adapter(source).version
+    upload(served, files_of(source))
+    for name, data in files_of(source).items():
+        answer = served.call("GET", f"/v1/adapters/{version}/files/{name}?project={P}")
+        assert (answer.status, answer.body) == (200, data)
+    for name in ("other.json", "..%2Fmanifest.json", "manifestXjson"):
+        assert served.call("GET", f"/v1/adapters/{version}/files/{name}?project={P}").status == 404
+    assert served.call("GET", f"/v1/adapters/{version}/files/{MANIFEST}?project=other").status == 404
+
+
 def change(name: str, data: bytes) -> Callable[[dict[str, bytes]], None]:
     return lambda parts: parts.update({name: data})
 

@@ -40,11 +40,7 @@ export function register(context: vscode.ExtensionContext, session: Session, bar
     showLog: () => session.log.show(),
     openSettings: () => executeCommand("workbench.action.openSettings", `@ext:${context.extension.id}`),
     openWalkthrough: () => executeCommand("workbench.action.openWalkthrough", WALKTHROUGH, false),
-    setToken: async () => {
-      if (await askToken(context.secrets)) {
-        await session.settingsChanged();
-      }
-    },
+    setToken: () => askToken(context.secrets),
   };
   for (const [name, run] of Object.entries(commands)) {
     context.subscriptions.push(registerCommand(`tenken.${name}`, run));

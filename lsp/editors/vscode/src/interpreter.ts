@@ -15,6 +15,28 @@ interface Environment {
   readonly executable: { readonly uri: vscode.Uri | undefined };
 }
 
+/** The selected Python. Nothing is asked of that extension before somebody needs to know. */
+export class SelectedPython implements vscode.Disposable {
+  private listening: vscode.Disposable | undefined;
+
+  constructor(private readonly changed: () => unknown) {}
+
+  /** Return its path, `undefined` without that extension or a selection; call `changed` when it is another one. */
+  async path(folder: vscode.Uri | undefined): Promise<string | undefined> {
+    const environments = (await api())?.environments;
+    if (environments === undefined) {
+      return undefined;
+    }
+    this.listening ??= environments.onDidChangeActiveEnvironmentPath(this.changed);
+    const found = await environments.resolveEnvironment(environments.getActiveEnvironmentPath(folder));
+    return found?.executable.uri?.fsPath;
+  }
+
+  dispose(): void {
+    this.listening?.dispose();
+  }
+}
+
 async function api(): Promise<PythonApi | undefined> {
   const extension = vscode.extensions.getExtension<PythonApi>("ms-python.python");
   try {
@@ -22,19 +44,4 @@ async function api(): Promise<PythonApi | undefined> {
   } catch {
     return undefined; // it says itself what is wrong with it
   }
-}
-
-/** Return the selected Python's path; `undefined` without that extension or a selection. */
-export async function selectedInterpreter(folder: vscode.Uri | undefined): Promise<string | undefined> {
-  const environments = (await api())?.environments;
-  if (environments === undefined) {
-    return undefined;
-  }
-  const found = await environments.resolveEnvironment(environments.getActiveEnvironmentPath(folder));
-  return found?.executable.uri?.fsPath;
-}
-
-/** Call `changed` whenever another Python is selected. */
-export async function onInterpreter(changed: () => void): Promise<vscode.Disposable | undefined> {
-  return (await api())?.environments.onDidChangeActiveEnvironmentPath(changed);
 }

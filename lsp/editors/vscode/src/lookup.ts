@@ -22,18 +22,19 @@ export interface Surroundings {
   readonly folders: readonly string[];
   /** The environment variable PATH. */
   readonly path: string;
-  /** The Python that the user selected, if any. */
-  readonly interpreter: string | undefined;
 }
 
 /** What a program said: its version, `undefined` if it is not there, or why it does not start. */
 export type Probed = { readonly version: string } | { readonly problem: string } | undefined;
 export type Probe = (program: Program) => Promise<Probed>;
 
+/** Returns the Python that the user selected, if any. */
+export type Interpreter = () => Promise<string | undefined>;
+
 /** The server, or every place that was looked at and why it was none of them. */
 export type Found = { readonly server: Server } | { readonly tried: readonly string[] };
 
-/** Return the ways to start the server, the first that works is meant; the setting rules out all others. */
+/** Return the ways to start the server, the best first; the setting rules out all others. */
 export function candidates(around: Surroundings): Program[] {
   if (around.setting) {
     return [{ command: expanded(around.setting, around.home), args: [] }];
@@ -43,17 +44,20 @@ export function candidates(around: Surroundings): Program[] {
   const environments = around.folders.flatMap((folder) => [join(folder, ".venv"), join(folder, "venv")]);
   const found: Program[] = environments.map((folder) => ({ command: join(folder, bin, name), args: [] }));
   found.push(...onPath(around).map((folder) => ({ command: join(folder, name), args: [] })));
-  if (around.interpreter) {
-    // -P: the folder under review is no place to import from.
-    found.push({ command: around.interpreter, args: ["-P", "-m", "lsp"] });
-  }
   return found;
 }
 
-/** Return the first candidate that answers. */
-export async function findServer(around: Surroundings, probe: Probe): Promise<Found> {
+/**
+ * Return the first candidate that answers. Where none does, the Python that the user selected is asked for: telling
+ * it may take another extension a while.
+ */
+export async function findServer(
+  around: Surroundings,
+  probe: Probe,
+  interpreter: Interpreter,
+): Promise<Found> {
   const tried: string[] = [];
-  for (const program of candidates(around)) {
+  for await (const program of programs(around, interpreter)) {
     const answer = await probe(program);
     const shown = [program.command, ...program.args].join(" ");
     if (answer === undefined) {
@@ -65,6 +69,15 @@ export async function findServer(around: Surroundings, probe: Probe): Promise<Fo
     }
   }
   return { tried };
+}
+
+async function* programs(around: Surroundings, interpreter: Interpreter): AsyncGenerator<Program> {
+  yield* candidates(around);
+  const python = around.setting ? undefined : await interpreter();
+  if (python) {
+    // -P: the folder under review is no place to import from.
+    yield { command: python, args: ["-P", "-m", "lsp"] };
+  }
 }
 
 function expanded(path: string, home: string): string {

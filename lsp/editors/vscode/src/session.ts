@@ -8,7 +8,7 @@ import { type LanguageClient, State } from "vscode-languageclient/node";
 import type { Bar } from "./bar";
 import { makeClient } from "./client";
 import type { Argument } from "./feedback";
-import { selectedInterpreter } from "./interpreter";
+import { SelectedPython } from "./interpreter";
 import { type Server, type Surroundings, findServer } from "./lookup";
 import { probe } from "./probing";
 import type { Results } from "./results";
@@ -22,22 +22,20 @@ export class Session {
   private client: LanguageClient | undefined;
   private server: Server | undefined;
   private turn: Promise<void> = Promise.resolve();
+  private readonly python = new SelectedPython(() => this.placesChanged());
 
   constructor(
     private readonly context: vscode.ExtensionContext,
     private readonly bar: Bar,
     private readonly results: Results,
     readonly log: vscode.LogOutputChannel,
-  ) {}
+  ) {
+    context.subscriptions.push(this.python);
+  }
 
   /** Whether the server can be asked something. */
   get isRunning(): boolean {
     return this.client?.state === State.Running;
-  }
-
-  /** Whether the server runs in the Python that the user selected. */
-  get usesInterpreter(): boolean {
-    return (this.server?.args.length ?? 0) > 0;
   }
 
   /** Wait for the server to be up, or found to be away. */
@@ -60,6 +58,13 @@ export class Session {
         this.bar.show({ kind: "stopped" });
       });
     return this.turn;
+  }
+
+  /** Look for the server again, if there is none or it is in the Python that was selected: that may be another. */
+  async placesChanged(): Promise<void> {
+    if (this.bar.place.kind === "missing" || (this.server?.args.length ?? 0) > 0) {
+      await this.restart();
+    }
   }
 
   /** Have the server read its settings again. */
@@ -115,7 +120,11 @@ export class Session {
       return;
     }
     this.bar.show({ kind: "starting" });
-    const found = await findServer(await surroundings(), (program) => probe(program, homedir()));
+    const found = await findServer(
+      surroundings(),
+      (program) => probe(program, homedir()),
+      () => this.python.path(vscode.workspace.workspaceFolders?.[0]?.uri),
+    );
     if ("server" in found) {
       await this.startClient(found.server);
       return;
@@ -151,7 +160,7 @@ export class Session {
   }
 }
 
-async function surroundings(): Promise<Surroundings> {
+function surroundings(): Surroundings {
   const folders = vscode.workspace.workspaceFolders ?? [];
   return {
     platform: process.platform,
@@ -159,6 +168,5 @@ async function surroundings(): Promise<Surroundings> {
     setting: vscode.workspace.getConfiguration("tenken").inspect<string>("serverPath")?.globalValue ?? "",
     folders: folders.filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri.fsPath),
     path: process.env["PATH"] ?? "",
-    interpreter: await selectedInterpreter(folders[0]?.uri),
   };
 }

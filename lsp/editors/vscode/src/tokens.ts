@@ -20,7 +20,7 @@ export async function withTokens(
 }
 
 /** Have the user type a token; an empty one removes what was kept. */
-export async function askToken(secrets: vscode.SecretStorage): Promise<boolean> {
+export async function askToken(secrets: vscode.SecretStorage): Promise<void> {
   const names = {
     engineToken: vscode.l10n.t("Token of the engine"),
     gitlabToken: vscode.l10n.t("Own token for GitLab (read_api), to find threads"),
@@ -28,7 +28,7 @@ export async function askToken(secrets: vscode.SecretStorage): Promise<boolean> 
   const items = KEYS.map((key) => ({ label: names[key], key }));
   const chosen = await vscode.window.showQuickPick(items, { title: vscode.l10n.t("Which token?") });
   if (chosen === undefined) {
-    return false;
+    return;
   }
   const token = await vscode.window.showInputBox({
     title: chosen.label,
@@ -38,9 +38,7 @@ export async function askToken(secrets: vscode.SecretStorage): Promise<boolean> 
     password: true,
     ignoreFocusOut: true,
   });
-  if (token === undefined) {
-    return false;
+  if (token !== undefined) {
+    await (token.trim() ? secrets.store(chosen.key, token.trim()) : secrets.delete(chosen.key));
   }
-  await (token.trim() ? secrets.store(chosen.key, token.trim()) : secrets.delete(chosen.key));
-  return true;
 }

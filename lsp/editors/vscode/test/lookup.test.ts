@@ -13,14 +13,13 @@ const AROUND: Surroundings = {
   setting: "",
   folders: ["/code/app", "/code/lib"],
   path: "/usr/bin:.:/usr/bin::/opt/bin",
-  interpreter: "/envs/a/bin/python",
 };
 
 function shown(around: Partial<Surroundings>): string[] {
   return candidates({ ...AROUND, ...around }).map(({ command, args }) => [command, ...args].join(" "));
 }
 
-test("The folders' environments come first, then PATH without what is relative, then the selected Python.", () => {
+test("The folders' environments come first, then PATH without what is relative.", () => {
   assert.deepEqual(shown({}), [
     "/code/app/.venv/bin/tenken-lsp",
     "/code/app/venv/bin/tenken-lsp",
@@ -28,7 +27,6 @@ test("The folders' environments come first, then PATH without what is relative, 
     "/code/lib/venv/bin/tenken-lsp",
     "/usr/bin/tenken-lsp",
     "/opt/bin/tenken-lsp",
-    "/envs/a/bin/python -P -m lsp",
   ]);
 });
 
@@ -52,25 +50,35 @@ test("Windows has other folders and separators.", () => {
   ]);
 });
 
-test("The first that answers is the server; nothing after it is asked.", async () => {
+const selected = async () => "/envs/a/bin/python";
+
+test("The first that answers is the server; nothing after it is asked, and no Python looked for.", async () => {
   const asked: string[] = [];
   const answers: Record<string, Probed> = {
     "/usr/bin/tenken-lsp": { problem: "No module named pygls" },
     "/opt/bin/tenken-lsp": { version: "tenken-lsp 1" },
   };
-  const found = await findServer(AROUND, async ({ command }: Program) => {
+  const probe = async ({ command }: Program) => {
     asked.push(command);
     return answers[command];
-  });
+  };
+  const found = await findServer(AROUND, probe, () => Promise.reject(new Error("was asked")));
   assert.deepEqual(found, { server: { command: "/opt/bin/tenken-lsp", args: [], version: "tenken-lsp 1" } });
   assert.equal(asked.at(-1), "/opt/bin/tenken-lsp");
 });
 
+test("The selected Python comes last, and imports nothing from the folder.", async () => {
+  const probe = async ({ args }: Program) => (args.length > 0 ? { version: "tenken-lsp 1" } : undefined);
+  const found = await findServer(AROUND, probe, selected);
+  const server = { command: "/envs/a/bin/python", args: ["-P", "-m", "lsp"], version: "tenken-lsp 1" };
+  assert.deepEqual(found, { server });
+  assert.deepEqual(await findServer({ ...AROUND, setting: "/x" }, probe, selected), { tried: ["/x"] });
+});
+
 test("Where none answers, all places are told, with what is wrong with them.", async () => {
   const around = { ...AROUND, folders: [], path: "/usr/bin" };
-  const found = await findServer(around, async ({ args }) =>
-    args.length > 0 ? { problem: "no module" } : undefined,
-  );
+  const probe = async ({ args }: Program) => (args.length > 0 ? { problem: "no module" } : undefined);
+  const found = await findServer(around, probe, selected);
   assert.deepEqual(found, { tried: ["/usr/bin/tenken-lsp", "/envs/a/bin/python -P -m lsp: no module"] });
 });
 
