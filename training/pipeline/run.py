@@ -151,7 +151,7 @@ class _Run:
         train_candidate(folders, lesson, tools.train, self.board)
         candidate = trained(folders)
         own = tools.shelf.champion()
-        champion = tools.shelf.serving(self._base(), folders.run / "champion")
+        champion = self._serving()
         measuring = Measuring(folders, settings.measure, tools.open_runner, self.board)
         began = time.monotonic()
         measuring.all(candidate, champion)
@@ -187,7 +187,10 @@ class _Run:
             return Verdict(Outcome.KEPT, judgement.reasons)
         if not self._request.promote:
             return Verdict(Outcome.PROPOSED)
-        return deciding.promoted(self._tools.shelf, version, judgement.champion)
+        return deciding.promoted(self._tools.shelf, version, judgement, self._serving)
+
+    def _serving(self) -> Path | None:
+        return self._tools.shelf.serving(self._base(), self._folders.run / "champion")
 
     def _told(
         self, judgement: Judgement, verdict: Verdict, version: str = "", package: str = ""
