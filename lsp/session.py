@@ -67,8 +67,9 @@ class Session:
             self.desk.configure(loaded.settings)
             self._begin()
         self._problems = (*problems, *loaded.problems)
-        for problem in self._problems:
-            self.desk.say_once(Tone.ERROR, self.desk.texts.settings_problem.format(problem=problem))
+        if self._problems:
+            problem = self.desk.texts.settings_problem.format(problem="; ".join(self._problems))
+            self.desk.say_once(Tone.ERROR, problem)
         self.changed()
 
     def opened(self, uri: str, version: int, text: str) -> None:
