@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -89,6 +90,16 @@ def test_bases_are_pinned() -> None:
         assert command.startswith("-c constraints.txt") or re.match(r"\S+==", command)
 
 
+def test_the_version_is_the_projects() -> None:
+    """In the label and in the list of images, whose versions compose files and manifests name."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"ARG VERSION={version}\n" in DOCKERFILE.read_text("utf-8")
+    listed = (IMAGES / "images.txt").read_text("utf-8").split()
+    assert {image for image in listed if image.startswith("tenken/")} == {
+        f"tenken/{target}:{version}" for target in TARGETS
+    }
+
+
 def test_the_context_has_what_is_copied_and_no_more() -> None:
     """.dockerignore lets through what the Dockerfile copies; secrets and the rest stay out."""
     # Docker's patterns begin at the root and reach below what they match; git's begin anywhere.
@@ -113,8 +124,6 @@ def test_the_context_has_what_is_copied_and_no_more() -> None:
 
 def test_the_extras_exist() -> None:
     """What is installed in brackets is in pyproject.toml."""
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     known = set(project["optional-dependencies"])
     text = DOCKERFILE.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The guides in deploy/ name files that exist and commands that the programs understand."""
+"""The guides about deploying name files that exist and commands that the programs understand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from bot.__main__ import _parser as bot_parser
 from engine.__main__ import build_parser
 
 ROOT = Path(__file__).parents[2]
-GUIDES = [ROOT / "deploy" / "README.md", *sorted((ROOT / "deploy" / "docs").glob("*.md"))]
+DOCS = ROOT / "deploy" / "docs"
+GUIDES = [
+    ROOT / "deploy" / "README.md",
+    *(DOCS / f"{name}.md" for name in ("airgap", "egress", "operations")),
+]
 PARSERS = {"tenken": build_parser, "tenken-bot": bot_parser}
 _IN_CONTAINERS = {"engine": "tenken", "bot": "tenken-bot"}
 
