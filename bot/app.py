@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from bot.errands import Errand
 from bot.events import Event
 from bot.gitlab import GitLab, User
 from bot.gitlab_client import PythonGitLab
-from bot.gitlab_connection import ConnectionOptions
 from bot.handlers.catalogue import COMMANDS
 from bot.inbox import Inbox
 from bot.janitor import Janitor
@@ -42,7 +40,8 @@ from bot.polling import Poller
 from bot.projects import GitLabProjects
 from bot.registry import Ports, Registry, own_device
 from bot.retrain_run import RetrainRuns
-from bot.retraining import Retraining, RetrainOptions
+from bot.retrain_setup import require_sound, retrain_options, trainer_options
+from bot.retraining import Retraining
 from bot.review_queue import ReviewQueue
 from bot.review_run import ReviewRuns, RunOptions, RunPorts
 from bot.reviewer import EngineReviewer
@@ -51,7 +50,7 @@ from bot.signatures import Secrets, read_secrets
 from bot.status.collect import Collector
 from bot.status.site import StatusSite
 from bot.token_watch import watch_token
-from bot.trainer import Trainer, TrainerOptions
+from bot.trainer import Trainer
 from bot.waiting import WaitingNotes
 from bot.watermarks import StoredWatermarks
 from bot.webhook import Receiver
@@ -87,6 +86,7 @@ def secrets_of(settings: BotSettings) -> Secrets:
 async def running(settings: BotSettings) -> AsyncIterator[Bot]:
     """Run the bot while inside; it listens to nobody yet."""
     secrets, options = secrets_of(settings), gitlab_options(settings)
+    require_sound(settings)
     registry = Registry(COMMANDS, read_access(settings.access, COMMANDS))
     async with AsyncExitStack() as stack:
         stack.enter_context(only_one(settings.worker, settings.data_dir.expanduser()))
@@ -171,34 +171,8 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     return Bot(app, durable, inbox, metrics)
 
 
-def trainer_options(
-    settings: BotSettings, gitlab: ConnectionOptions, address: EngineAddress
-) -> TrainerOptions:
-    """Return how the trainer is started."""
-    own = settings.retrain_gitlab_token
-    python = str(settings.retrain_python or sys.executable)
-    return TrainerOptions(
-        folder=settings.data_dir.expanduser() / "retrain",
-        gitlab_url=gitlab.url,
-        gitlab_token=own.get_secret_value() if own else gitlab.token,
-        engine_url=address.url,
-        engine_token=address.admin_token or address.token,
-        gitlab_ca_file=gitlab.ca_file,
-        engine_ca_file=address.ca_file,
-        settings=settings.retrain_settings,
-        min_new=settings.retrain_min_new,
-        command=(python, "-P", "-m", "training", "retrain"),
-    )
-
-
 def _learning(outside: _Outside, orders: Callable[[], Orders]) -> Retraining:
-    settings = outside.settings
-    options = RetrainOptions(
-        folder=settings.data_dir.expanduser() / "roll-backs",
-        enabled=settings.retrain,
-        may_promote=bool(outside.address.admin_token),
-        device=settings.device,
-    )
+    options = retrain_options(outside.settings, outside.address)
     return Retraining(orders, outside.gitlab, outside.client, outside.trainer, options)
 
 

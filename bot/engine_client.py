@@ -91,7 +91,7 @@ class EngineClient:
 
     async def feedback(self, project: str) -> tuple[Feedback, ...]:
         """Return what people said of findings in a project, the latest first; needs the role trainer."""
-        found = await self._call("GET", "/v1/feedback", _Feedback, query={"project": project})
+        found = await self._call("GET", "/v1/feedback", _Feedback, query={"project": project}, admin=True)
         return found.feedback
 
     async def is_ready(self) -> bool:

@@ -38,6 +38,7 @@ class RetrainTexts:
     trained_on: str  # {items} {findings} {new} {mrs} {train} {dev} {test}
     examples: str  # {places}
     dropped: str  # {reasons}
+    why: Mapping[str, str]  # reason of `curate` -> words
     replaced: str  # {count}
     broken: str  # {count}
     unread: str  # {count}
@@ -102,6 +103,24 @@ _ENGLISH = RetrainTexts(
     "Trained on {train}; {dev} validate, and the latest {test} are held out for the measurements.",
     examples="Among them: {places}",
     dropped="Left out: {reasons}",
+    why={
+        "bot": "by bots",
+        "command": "orders to a bot",
+        "no_line": "at no line",
+        "no_code": "at no added line",
+        "broken": "unreadable",
+        "author": "by the author of the change",
+        "outsider": "by outsiders",
+        "chatter": "chatter",
+        "question": "bare questions",
+        "short": "too short",
+        "long": "too long",
+        "planted": "planted for a model",
+        "duplicate": "duplicates",
+        "similar": "near duplicates",
+        "repeated": "repetitions",
+        "quota": "above one author's share",
+    },
     replaced="Secrets and personal data replaced: {count}",
     broken="Records that could not be read: {count}",
     unread="What GitLab did not give, to be asked for again: {count}",
@@ -115,19 +134,17 @@ _ENGLISH = RetrainTexts(
     outcome={
         Outcome.PLANNED: "This is what would be trained on. Nothing was trained.",
         Outcome.TOO_LITTLE: "Nothing was trained: {new} remarks are new, and {needed} are needed.",
-        Outcome.PROMOTED: "**Promoted.** {version} measures better than {champion} and reads this project's "
-        "changes "
-        "from now on. `/rollback` returns to the one before.",
-        Outcome.PROPOSED: "**Not promoted yet.** {version} measures better than {champion}; it waits as a "
-        "candidate "
-        "for somebody who may promote it: `tenken adapters promote`.",
+        Outcome.PROMOTED: "**Promoted.** {version} passed every rule against {champion} and reads this "
+        "project's changes from now on. `/rollback` returns to the one before.",
+        Outcome.PROPOSED: "**Not promoted yet.** {version} passed every rule against {champion}; it waits "
+        "as a candidate for somebody who may promote it: `tenken adapters promote`.",
         Outcome.KEPT: "**Not promoted.** {champion} stays; {version} is kept as a candidate.",
         Outcome.REFUSED: "**Refused.** The new adapter looks as if somebody had tampered with the data. It "
         "is not "
         "kept; {champion} stays.",
     },
     reasons="Why not:",
-    columns=("measure", "base model", "before", "now", "better by (95 %)"),
+    columns=("measure", "base model", "before", "now", "difference (95 %)"),
     measured_on="Measured on {items} hunks of the latest merge requests, which were not trained on.",
     measure={
         "top1": "right line first",
@@ -185,6 +202,24 @@ _JAPANESE = RetrainTexts(
     "学習 {train} 個、検証 {dev} 個、測定用に最新の {test} 個を取り分けます。",
     examples="例：{places}",
     dropped="除外：{reasons}",
+    why={
+        "bot": "ボットのコメント",
+        "command": "ボットへのコマンド",
+        "no_line": "行に付いていないもの",
+        "no_code": "追加行でない行",
+        "broken": "読み取れないもの",
+        "author": "変更の作成者自身",
+        "outsider": "メンバー以外",
+        "chatter": "雑談",
+        "question": "内容のない質問",
+        "short": "短すぎるもの",
+        "long": "長すぎるもの",
+        "planted": "モデル向けに仕込まれた文",
+        "duplicate": "重複",
+        "similar": "ほぼ重複",
+        "repeated": "繰り返し",
+        "quota": "一人の割合の超過分",
+    },
     replaced="置き換えた機密情報と個人情報：{count} 件",
     broken="読み取れなかったレコード：{count} 件",
     unread="GitLab から取得できず、次回もう一度取得するもの：{count} 件",
@@ -198,12 +233,10 @@ _JAPANESE = RetrainTexts(
     outcome={
         Outcome.PLANNED: "学習に使うデータは以上です。学習は行っていません。",
         Outcome.TOO_LITTLE: "学習しませんでした。新しいコメントは {new} 件で、{needed} 件必要です。",
-        Outcome.PROMOTED: "**採用しました。** {version} は {champion} より良い結果となり、"
-        "今後このプロジェクトの変更を"
-        "レビューします。`/rollback` で以前のものに戻せます。",
-        Outcome.PROPOSED: "**まだ採用していません。** {version} は {champion} より良い結果でした。"
-        "候補として保存し、"
-        "権限のある人の採用（`tenken adapters promote`）を待ちます。",
+        Outcome.PROMOTED: "**採用しました。** {version} は {champion} との比較ですべての条件を満たし、"
+        "今後このプロジェクトの変更をレビューします。`/rollback` で以前のものに戻せます。",
+        Outcome.PROPOSED: "**まだ採用していません。** {version} は {champion} との比較ですべての"
+        "条件を満たしました。候補として保存し、権限のある人の採用（`tenken adapters promote`）を待ちます。",
         Outcome.KEPT: "**採用しませんでした。** {champion} を使い続けます。{version} "
         "は候補として保存しました。",
         Outcome.REFUSED: "**拒否しました。** データが改ざんされた可能性があります。"
@@ -211,7 +244,7 @@ _JAPANESE = RetrainTexts(
         "{champion} を使い続けます。",
     },
     reasons="理由：",
-    columns=("指標", "元のモデル", "以前", "今回", "改善（95 %）"),
+    columns=("指標", "元のモデル", "以前", "今回", "差（95 %）"),
     measured_on="学習に使っていない、最新のマージリクエストの差分 {items} 個で測定しました。",
     measure={
         "top1": "正しい行を最上位に選んだ割合",

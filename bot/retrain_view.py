@@ -157,9 +157,8 @@ def _data_lines(plan: RunPlan, texts: RetrainTexts) -> list[str]:
         found.append(replay)
     if plan.dropped:
         most = sorted(plan.dropped.items(), key=lambda each: -each[1])[:_DROPPED]
-        found.append(
-            texts.dropped.format(reasons=", ".join(f"{_shown(name)} {count}" for name, count in most))
-        )
+        named = ((texts.why.get(reason) or _shown(reason), count) for reason, count in most)
+        found.append(texts.dropped.format(reasons=", ".join(f"{name} {count}" for name, count in named)))
     for text, count in (
         (texts.replaced, sum(plan.replaced.values())),
         (texts.broken, plan.broken),

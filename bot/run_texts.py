@@ -18,7 +18,7 @@ class RunTexts:
 
     waiting: str
     waiting_turn: str  # {count}
-    waiting_next: str
+    waiting_alone: str
     waiting_training: str
     reading: str  # {done} {files}
     publishing: str
@@ -36,8 +36,8 @@ class RunTexts:
 
 _ENGLISH = RunTexts(
     waiting="The review waits for the engine.",
-    waiting_turn="The review waits for its turn. Reviews before it: {count}",
-    waiting_next="The review waits for its turn; it is the next.",
+    waiting_turn="The review waits for its turn. Other reviews that run or wait: {count}",
+    waiting_alone="The review waits for its turn.",
     waiting_training="The review waits: the model is being trained. It begins by itself when that is done.",
     reading="Reviewing: {done} of {files} files",
     publishing="Writing the findings",
@@ -63,8 +63,8 @@ _ENGLISH = RunTexts(
 
 _JAPANESE = RunTexts(
     waiting="エンジンの空きを待っています。",
-    waiting_turn="順番を待っています。先にあるレビュー：{count} 件",
-    waiting_next="順番を待っています。次に始まります。",
+    waiting_turn="順番を待っています。実行中・待機中のほかのレビュー：{count} 件",
+    waiting_alone="順番を待っています。",
     waiting_training="モデルを学習中のため待っています。学習が終わると自動的に始まります。",
     reading="レビュー中：{files} ファイル中 {done} ファイル完了",
     publishing="指摘を書き込んでいます",

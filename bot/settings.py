@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, NonNegativeInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from engine.errors import ConfigError
@@ -97,7 +97,7 @@ class BotSettings(BaseSettings):
     retrain_at: str = Field(
         default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="When to train each night: 02:30."
     )
-    retrain_nightly: dict[str, int] = Field(
+    retrain_nightly: dict[str, NonNegativeInt] = Field(
         default_factory=dict,
         description='JSON object: project to the merge request told, such as {"group/app": 12}; 0: none.',
     )

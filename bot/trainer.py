@@ -50,7 +50,7 @@ class TrainerOptions:
     engine_ca_file: Path | None = None
     settings: Path | None = None
     min_new: int | None = None
-    command: tuple[str, ...] = (sys.executable, "-P", "-m", "training", "retrain")
+    command: tuple[str, ...] = (sys.executable, "-m", "training", "retrain")
     poll_seconds: float = 0.5
 
 

@@ -40,7 +40,7 @@ class Waiting:
 
     id: str
     job: ReviewJob
-    before: int  # reviews that run or come first
+    others: int  # reviews that run or wait besides: of different merge requests they come in no order
     training: bool  # the device is taken
 
     def text(self, language: Language) -> str:
@@ -48,7 +48,7 @@ class Waiting:
         texts = RUN_TEXTS[language]
         if self.training:
             return f"⏳ {texts.waiting_training}"
-        return f"⏳ {texts.waiting_turn.format(count=self.before) if self.before else texts.waiting_next}"
+        return f"⏳ {texts.waiting_turn.format(count=self.others) if self.others else texts.waiting_alone}"
 
 
 class WaitingNotes:
@@ -88,30 +88,31 @@ class WaitingNotes:
         self._said = {work_id: said for work_id, said in self._said.items() if work_id in self._since}
         long = [one for one in waiting if now - self._since[one.id] >= self._first_seconds]
         for one in [one for one in long if self._said.get(one.id) != one][:_MOST_AT_ONCE]:
-            await self._tell(one)
-            self._said[one.id] = one  # what GitLab does not take is not tried again and again
+            if await self._tell(one):
+                self._said[one.id] = one
 
     def waiting(self) -> list[Waiting]:
-        """Return the reviews that wait for whoever asked for them, the first in the queue first. Blocks."""
+        """Return the reviews that wait and that somebody asked for, the oldest first. Blocks."""
         leases = self._durable.leases
         found = sorted(self._durable.orders.open(REVIEW), key=lambda work: (job_of(work).received, work.id))
         training = bool(self._device) and leases.is_wanted_alone(device_lease(self._device).name)
         holders = leases.holders(mr_lease(job_of(work).ref).name for work in found)
         begun = {holder.partition("#")[0] for holder in holders}
-        running = sum(work.id in begun for work in found)
-        rest = [(work.id, job_of(work)) for work in found if work.id not in begun]
         return [
-            Waiting(work_id, job, running + place, training)
-            for place, (work_id, job) in enumerate(rest)
-            if job.asked
+            Waiting(work.id, job_of(work), len(found) - 1, training)
+            for work in found
+            if work.id not in begun and job_of(work).asked
         ]
 
-    async def _tell(self, one: Waiting) -> None:
-        """Write what a review waits for, unless it has begun meanwhile."""
+    async def _tell(self, one: Waiting) -> bool:
+        """Write what a review waits for; False while another writes there, as it may have begun.
+
+        What GitLab does not take counts as told: it is not tried again and again.
+        """
         lease, holder = mr_lease(one.job.ref), f"waiting#{uuid.uuid4().hex[:8]}"
         leases = self._durable.leases
         if not await asyncio.to_thread(leases.take, lease, holder):
-            return
+            return False
 
         def may_write() -> bool:
             wanted = any(work.id == one.id for work in self._durable.orders.open(REVIEW, one.id))
@@ -127,6 +128,7 @@ class WaitingNotes:
             _log.warning("waiting.not_shown", mr=str(one.job.ref), error=type(error).__name__)
         finally:
             await insist(leases.release, lease, holder)
+        return True
 
     async def _language(self, job: ReviewJob) -> Language:
         if job.language is not None:

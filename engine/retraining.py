@@ -62,7 +62,9 @@ class MeasureRow(_Told):
     base: float | None = None
     champion: float | None = None
     candidate: float | None = None
-    low: float | None = Field(default=None, description="The candidate is better by this at least,")
+    low: float | None = Field(
+        default=None, description="The candidate is above the champion by this at least,"
+    )
     high: float | None = Field(default=None, description="and by this at most, with 95 % confidence.")
 
 

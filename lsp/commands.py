@@ -149,6 +149,8 @@ class Commands:
         await self.session.ready()
         self.session.threads.refresh()
         path = self.session.workspace.path_of(uri) if uri else None
+        if uri and path is None:
+            raise BadArgument("uri: names no file of this machine")
         if path is not None:
             found = [await self.session.adopt(folder_of(path), wish)]
         else:

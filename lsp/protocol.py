@@ -44,6 +44,8 @@ class TenkenProtocol(LanguageServerProtocol):
 
         cattrs compiles code for each class that it meets, and a client tells of fifty of which five matter.
         """
+        if "jsonrpc" in data and "method" in data:
+            data.setdefault("params", None)  # may be left out, which pygls takes for a fault
         if data.get("method") == types.INITIALIZE and "jsonrpc" in data:
             with suppress(AttributeError, TypeError, KeyError):
                 able = data["params"]["capabilities"]

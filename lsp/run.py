@@ -18,10 +18,12 @@ from lsp.client import Progress as ShownProgress
 from lsp.desk import Desk
 from lsp.errors import TimedOut
 from lsp.findings_cache import Known
+from lsp.outages import state_of
 from lsp.placing import Placed
 from lsp.planning import Plan, PlannedFile
 from lsp.snapshots import Snapshot
 
+_READ = 95  # percent, when all lines were read and some are still to be written about
 _log = structlog.get_logger()
 
 
@@ -39,6 +41,7 @@ class Run:
         self._progress: ShownProgress | None = None
         self._found = 0
         self._timed_out = False
+        self._failure: Exception | None = None
         self._asked = False  # the engine, which settings that leave out everything have no need of
         self._over = False
 
@@ -64,15 +67,15 @@ class Run:
             await self._take(review)
         except TenkenError as error:
             if not self.was_stopped:  # else this is how it ended
-                desk.care.failed(error)
+                self._fail(error)
         except Exception as error:  # noqa: BLE001 - it is told, and the next review is tried
             report(error, "review")
-            desk.care.failed(error)
+            self._fail(error)
         finally:
             timer.cancel()
             self._over = True
             if self._timed_out:
-                desk.care.failed(TimedOut(desk.timed_out_text()))
+                self._fail(TimedOut(desk.timed_out_text()))
             progress.end(self._end_text())
             self._snapshot.release()
 
@@ -99,6 +102,8 @@ class Run:
     def _progressed(self, progress: Progress) -> None:
         self.done = progress.files_done
         percent = 100 * progress.lines_done // progress.lines if progress.lines else None
+        if percent is not None and progress.files_done < progress.files:
+            percent = min(percent, _READ)
         told = self._desk.texts.progress_files.format(done=progress.files_done, total=progress.files)
         self._report(told, percent)
 
@@ -139,10 +144,16 @@ class Run:
         self._timed_out = True
         self.stop()
 
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._desk.care.failed(error)
+
     def _end_text(self) -> str:
         texts = self._desk.texts
         if self._timed_out:
             return self._desk.timed_out_text()
+        if self._failure is not None:
+            return texts.state[state_of(self._failure)]
         return texts.ended_cancelled if self.was_stopped else texts.findings(self._found)
 
 

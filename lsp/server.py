@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
-from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+from pygls.exceptions import (
+    FeatureRequestError,
+    JsonRpcException,
+    JsonRpcInvalidParams,
+    JsonRpcMethodNotFound,
+)
 from pygls.lsp.server import LanguageServer
 
 from lsp.protocol import TenkenProtocol
@@ -56,7 +61,12 @@ class TenkenServer(LanguageServer):
         return bool(get_capability(self.client_capabilities, capability, None))
 
     def report_server_error(self, error: Exception, source: ServerErrors) -> None:
-        """Log a fault; no message is shown, and no text of it: that may quote code."""
+        """Log a fault; no message is shown, and no text of it: that may quote code.
+
+        What a client asks wrongly it is told in the answer, and is no fault of ours.
+        """
+        if source is FeatureRequestError and isinstance(error, (JsonRpcInvalidParams, JsonRpcMethodNotFound)):
+            return
         from lsp.background import report
 
         if "commands" not in self.__dict__:

@@ -143,15 +143,11 @@ def fetch(
     return load_adapter(target)
 
 
-def fetch_or_starter(
-    packages: Packages, target: Path, version: str | None = None, verify_key: Path | None = None
-) -> Adapter:
-    """Return what `fetch` does; where there is no whole version yet, the adapter that came along."""
-    try:
-        return fetch(packages, target, version, verify_key)
-    except UnknownAdapter:
-        if version is not None or (starter := starter_adapter()) is None:
-            raise
+def place_starter(target: Path) -> Adapter:
+    """Return the adapter that came along, in the new directory `target`; what is there is left as it is."""
+    starter = starter_adapter()
+    if starter is None:
+        raise AdapterError("this installation came without a starter adapter")
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:

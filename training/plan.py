@@ -11,14 +11,13 @@ from typing import Any
 
 from engine.errors import DataError, MissingExtra, ModelError
 from engine.finetune.cards import Card
-from engine.finetune.encoding import encode_rows
+from engine.finetune.encoding import row_lengths
 from engine.finetune.rows import Row
 from engine.finetune.settings import Backend, FinetuneSettings
 from engine.finetune.sizes import read_size
 from training.presets import Choice, Forecast, Volume, choose, forecast, settings_of, with_given
 
 _DRAWN = 2000  # rows whose tokens are counted
-_UNLIMITED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,7 @@ def make_plan(
 def measure(base: Path, rows: Sequence[Row], validation: Sequence[Row]) -> Volume:
     """Count the tokens of up to 2,000 drawn rows, and from these of all."""
     drawn = random.Random(0).sample(list(rows), min(_DRAWN, len(rows)))
-    encoded = encode_rows(drawn, _encoder(base), bos=0, end=0, max_length=_UNLIMITED)
-    lengths = sorted(len(row.input_ids) for row in encoded.rows)
+    lengths = sorted(row_lengths(drawn, _encoder(base)))
     return Volume(len(rows), round(sum(lengths) / len(lengths) * len(rows)), tuple(lengths), len(validation))
 
 

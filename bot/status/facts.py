@@ -119,7 +119,7 @@ def job_of_piece(piece: Piece) -> Job:
         piece.kind,
         _what(payload),
         _number(payload.get("project_id")),
-        _number(payload.get("iid")),
+        _number(payload.get("iid")) or None,  # 0: of no merge request
         _state(piece),
         piece.worker,
         piece.created,

@@ -8,7 +8,7 @@ import hmac
 from importlib.resources import files
 from ipaddress import ip_address
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from bot.status.collect import Collector
 from bot.status.rendering import Page
@@ -85,9 +85,13 @@ def _given(request: web.Request) -> str:
 
 
 def _is_local(request: web.Request) -> bool:
-    """Tell whether a request comes from this machine, and neither by way of a proxy nor of another name."""
+    """Tell whether a request comes from this machine, and neither by way of a proxy nor of another name.
+
+    A proxy that says nothing of itself shows by the old HTTP/1.0, or by the name it was asked for.
+    """
     try:
         local = ip_address(request.remote or "").is_loopback
     except ValueError:
         return False
-    return local and request.url.host in _LOCAL and not any(name in request.headers for name in _FORWARDED)
+    forwarded = request.version < HttpVersion11 or any(name in request.headers for name in _FORWARDED)
+    return local and request.url.host in _LOCAL and not forwarded

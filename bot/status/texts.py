@@ -86,7 +86,13 @@ _ENGLISH = StatusTexts(
         JobState.GIVEN_UP: "superseded",
         JobState.FAILED: "failed",
     },
-    kind={"review": "Review", "errand": "Request", "reports": "Report", "retrain": "Training"},
+    kind={
+        "review": "Review",
+        "errand": "Request",
+        "reports": "Report",
+        "retrain": "Training data",
+        "training": "Training",
+    },
     reason={
         "command": "by command",
         "reviewer": "by request",
@@ -148,7 +154,13 @@ _JAPANESE = StatusTexts(
         JobState.GIVEN_UP: "新しい依頼に統合",
         JobState.FAILED: "失敗",
     },
-    kind={"review": "レビュー", "errand": "依頼", "reports": "報告", "retrain": "学習"},
+    kind={
+        "review": "レビュー",
+        "errand": "依頼",
+        "reports": "報告",
+        "retrain": "学習データの準備",
+        "training": "学習",
+    },
     reason={
         "command": "コマンド",
         "reviewer": "レビュアー指定",

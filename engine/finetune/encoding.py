@@ -56,6 +56,15 @@ def encode_rows(rows: Iterable[Row], encode: Encode, bos: int, end: int, max_len
     return EncodedRows(fitting, too_long)
 
 
+def row_lengths(rows: Sequence[Row], encode: Encode) -> list[int]:
+    """Return how many tokens `encode_rows` makes of each row. Labels are none of them and not checked."""
+    seen = [[text for text, enters in _pieces(row) if enters] for row in rows]
+    texts = list(dict.fromkeys(text for row in seen for text in row))
+    lengths = dict(zip(texts, map(len, encode(texts)), strict=True))
+    ends = 2  # what begins a sequence, and what ends it
+    return [sum(lengths[text] for text in row) + ends for row in seen]
+
+
 def fingerprint(*parts: Iterable[EncodedRow]) -> str:
     """Return the sha256 of rows in their order, the same for the same tokens, targets and weights."""
     digest = hashlib.sha256()
@@ -71,20 +80,21 @@ def _encoded(rows: Iterator[Row], encode: Encode, bos: int, end: int) -> Iterato
     """Encode window by window: neighbouring rows share their prompts, and each text is tokenized once."""
     done = 0
     while window := list(islice(rows, _WINDOW)):
-        texts = list(dict.fromkeys(text for row in window for text in _pieces(row)))
+        texts = list(dict.fromkeys(text for row in window for text, _ in _pieces(row)))
         tokens = dict(zip(texts, encode(texts), strict=True))
         for number, row in enumerate(window, start=done + 1):
             yield _encode_row(row, tokens, bos, end, number)
         done += len(window)
 
 
-def _pieces(row: Row) -> Iterator[str]:
-    yield row.prompt
+def _pieces(row: Row) -> Iterator[tuple[str, bool]]:
+    """Yield the texts of a row, and whether they enter the sequence."""
+    yield row.prompt, True
     if isinstance(row, TextRow):
-        yield from (row.suffix, row.completion)
+        yield from ((row.suffix, True), (row.completion, True))
     else:
         for block in row.blocks:
-            yield from (block.text, block.label)
+            yield from ((block.text, True), (block.label, False))
 
 
 def _encode_row(row: Row, tokens: Mapping[str, Sequence[int]], bos: int, end: int, number: int) -> EncodedRow:

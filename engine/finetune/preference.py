@@ -26,7 +26,7 @@ from engine.finetune.loss import label_nll
 from engine.finetune.preference_trainer import build_preference_trainer
 from engine.finetune.processes import processes
 from engine.finetune.record import Likelihoods, PreferenceRecord, TrainingRun
-from engine.finetune.routine import ADAPTER, CHECKPOINTS, CURVE, clear, encoder, special_tokens
+from engine.finetune.routine import ADAPTER, CHECKPOINTS, CURVE, clear, counts, encoder, given, special_tokens
 from engine.finetune.rows import Row
 from engine.finetune.saving import save_adapter
 from engine.finetune.settings import FinetuneSettings, PreferenceSettings
@@ -102,8 +102,6 @@ def prefer(
     seconds = time.monotonic() - started
 
     save_adapter(loaded.model, out / ADAPTER)
-    steps = int(trainer.state.global_step)
-    first = int(start.name.rpartition("-")[2]) if start else 0
     done = TrainingRun(
         adapter=out / ADAPTER,
         settings=record.adapter_settings(adapter),
@@ -116,22 +114,13 @@ def prefer(
             before=before,
             after=_likelihoods(loaded, measured),
         ),
-        backend=loaded.backend,
-        base=base.name,
-        base_sha256=origin,
-        dtype=str(loaded.model.get_base_model().dtype).removeprefix("torch."),
-        data_fingerprint=data_fingerprint,
         rows=len(judged) + len(data.scores),
         validation_rows=len(held.accepted) + len(held.rejected),
         dropped_too_long=data.too_long + held.too_long,
-        versions=record.versions(loaded.backend),
-        device=record.device_name(),
-        steps=steps,
+        data_fingerprint=data_fingerprint,
         best_step=None,
-        tokens=sum(sizes[:steps]),
-        seconds=round(seconds, 3),
-        tokens_per_second=round(sum(sizes[first:steps]) / max(seconds, 1e-9), 1),
-        history=record.history(trainer.state.log_history),
+        **given(base, origin, loaded),
+        **counts(trainer.state, sizes, start, seconds),
     )
     draw_losses(done.history, out / CURVE)
     record.write_run(out, done)

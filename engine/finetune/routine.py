@@ -70,8 +70,18 @@ def finetune(
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     seconds = time.monotonic() - started
 
-    counts = _counts(trainer.state, bool(data.validation), sizes, settings, start, seconds)
-    done = TrainingRun(adapter=out / ADAPTER, **_given(base, origin, settings, loaded, data), **counts)
+    best = trainer.state.best_global_step if data.validation and settings.patience else None
+    done = TrainingRun(
+        adapter=out / ADAPTER,
+        settings=settings,
+        rows=len(data.rows),
+        validation_rows=len(data.validation),
+        dropped_too_long=data.too_long,
+        data_fingerprint=data.fingerprint,
+        best_step=best if best != trainer.state.global_step else None,
+        **given(base, origin, loaded),
+        **counts(trainer.state, sizes, start, seconds),
+    )
     if among.is_first:
         save_adapter(loaded.model, out / ADAPTER)
         draw_losses(done.history, out / CURVE)
@@ -147,19 +157,13 @@ def clear(out: Path, keep_checkpoints: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _given(
-    base: Path, origin: str | None, settings: FinetuneSettings, loaded: Loaded, data: _Data
-) -> dict[str, Any]:
+def given(base: Path, origin: str | None, loaded: Loaded) -> dict[str, Any]:
+    """Return what a record says of the base and of what trained it."""
     return {
-        "settings": settings,
         "backend": loaded.backend,
         "base": base.name,
         "base_sha256": origin,
         "dtype": str(loaded.model.get_base_model().dtype).removeprefix("torch."),
-        "data_fingerprint": data.fingerprint,
-        "rows": len(data.rows),
-        "validation_rows": len(data.validation),
-        "dropped_too_long": data.too_long,
         "versions": record.versions(loaded.backend),
         "device": record.device_name(),
     }
@@ -173,21 +177,13 @@ def _step_sizes(
     return [sum(sizes[start : start + batches_a_step]) for start in range(0, len(sizes), batches_a_step)]
 
 
-def _counts(
-    state: Any,
-    validates: bool,
-    sizes: Sequence[int],
-    settings: FinetuneSettings,
-    start: Path | None,
-    seconds: float,
-) -> dict[str, Any]:
-    first = int(start.name.rpartition("-")[2]) if start else 0
-    best = state.best_global_step if validates and settings.patience else None
+def counts(state: Any, sizes: Sequence[int], start: Path | None, seconds: float) -> dict[str, Any]:
+    """Return what a record says of the steps. `sizes` are their tokens, `start` is the checkpoint before."""
+    first, last = int(start.name.rpartition("-")[2]) if start else 0, int(state.global_step)
     return {
-        "steps": state.global_step,
-        "best_step": best if best != state.global_step else None,
-        "tokens": sum(sizes[: state.global_step]),
+        "steps": last,
+        "tokens": sum(sizes[:last]),
         "seconds": round(seconds, 3),
-        "tokens_per_second": round(sum(sizes[first : state.global_step]) / max(seconds, 1e-9), 1),
+        "tokens_per_second": round(sum(sizes[first:last]) / max(seconds, 1e-9), 1),
         "history": record.history(state.log_history),
     }

@@ -131,6 +131,7 @@ def _environment(folder: Path, w: World, engine: Served) -> dict[str, str]:
         "BOT_GITLAB_URL": w.fake.url,
         "BOT_GITLAB_TOKEN": w.fake.bot.token,
         "BOT_ENGINE_URL": engine.url,
+        "BOT_ENGINE_ADMIN_TOKEN": "any: this engine is open to this machine",
         "BOT_DATA_DIR": str(folder / "bot"),
         "BOT_WEBHOOK_SECRETS": json.dumps([SECRET]),
         "BOT_POLL_SECONDS": "5",

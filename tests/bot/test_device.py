@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+from bot_here import bot_here, said_by_bot
+from bot_world import world
 from desk import desk
 
 from bot.database import Database
@@ -61,5 +65,36 @@ def test_while_it_is_trained_on_no_question_is_asked() -> None:
             assert at.engine.questions == []
             at.ports = replace(at.ports, device=own_device)
             assert "It can." in await at.say("/ask Can this be null, then?")
+
+    asyncio.run(main())
+
+
+def test_a_whole_bot_leaves_the_device_to_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract 5, with real reviews: the engine hears nothing meanwhile; afterwards each is done, once."""
+    monkeypatch.setattr("bot.posting._REST", 0.0)
+
+    async def until(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():  # noqa: ASYNC110 - what is waited for is in GitLab
+                await asyncio.sleep(0.05)
+
+    async def main() -> None:
+        async with (
+            world(tmp_path, write_seconds=0.0) as at,
+            bot_here(at, tmp_path / "bot", device="gpu0") as (bot, _),
+        ):
+            leases = bot.durable.leases
+            assert await asyncio.to_thread(leases.take, TRAINING, "training")
+            review = at.ask()
+            await until(bot.durable.orders.running)
+            _, question = at.fake.as_person(at.author, at.project, review.mr).note("/ask Why?")
+            await until(lambda: "confused" in {name for _, name, _ in question.awards})
+            assert not review.is_done
+            assert not review.mr.drafts
+            assert "The model is being trained" in said_by_bot(at, review.mr)[0]
+            await asyncio.to_thread(leases.release, TRAINING, "training")
+            await until(lambda: review.is_done)
+            assert [fault for fault in at.faults(review) if "says no" not in fault] == []
+            await until(lambda: leases.take(TRAINING, "training"))
 
     asyncio.run(main())

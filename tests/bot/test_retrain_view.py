@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from fake_trainer import PLAN, ROWS, VERSION
@@ -51,7 +53,7 @@ def test_how_far_training_is() -> None:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (Outcome.PROMOTED, f"**Promoted.** `{VERSION}` measures better than `starter-ba9876543210`"),
+        (Outcome.PROMOTED, f"**Promoted.** `{VERSION}` passed every rule against `starter-ba9876543210`"),
         (Outcome.PROPOSED, "**Not promoted yet.**"),
         (Outcome.KEPT, f"**Not promoted.** `starter-ba9876543210` stays; `{VERSION}` is kept"),
         (Outcome.REFUSED, "**Refused.**"),
@@ -93,7 +95,7 @@ def test_languages_have_the_same_texts() -> None:
 def test_the_base_model_has_a_name() -> None:
     """Where there was no adapter before."""
     text = result_text(status(plan=PLAN, result=result(champion="base")), EN)
-    assert "measures better than the base model" in text
+    assert "passed every rule against the base model" in text
 
 
 def test_a_measure_without_words_or_values() -> None:
@@ -146,3 +148,12 @@ def test_sparkline(values: tuple[float, ...], line: str) -> None:
 def test_duration(seconds: float, said: str) -> None:
     """In the largest unit that says enough."""
     assert duration(seconds, RETRAIN_TEXTS[EN]) == said
+
+
+def test_every_reason_has_words() -> None:
+    """Those of `curate`, read from its source: the bot may not import it."""
+    source = (Path(__file__).parents[2] / "training" / "history" / "curate.py").read_text("utf-8")
+    names = re.findall(r"^    ([A-Z_]+) = \"", source.partition("class Reason")[2].partition("def ")[0], re.M)
+    assert len(names) > 10
+    for texts in RETRAIN_TEXTS.values():
+        assert texts.why.keys() == {name.lower() for name in names}

@@ -37,7 +37,7 @@ def test_the_whole_conversation(tmp_path: Path) -> None:
         assert "/retrain status" in await desk.learning.retrain(wish, dry_run=False)
         await desk.until(lambda: any("training" in text and "█" in text for text in desk.notes(result=False)))
         text = await desk.result()
-        assert f"**Promoted.** `{VERSION}` measures better than `starter-ba9876543210`" in text
+        assert f"**Promoted.** `{VERSION}` passed every rule against `starter-ba9876543210`" in text
         assert "| right line first | 0.100 | 0.400 | 0.600 | +0.050 … +0.300 |" in text
         assert "`!12 shop/cart.py:3`" in text
         assert "could not be read: 3" in text

@@ -7,7 +7,6 @@ import base64
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,82 +16,25 @@ import aiohttp
 import pytest
 from bot_here import bot_here
 from bot_world import World, world
+from status_facts import ADAPTERS, adapter, facts
 
 from bot.orders import Piece
 from bot.status.charts import bar, line
 from bot.status.facts import (
-    Facts,
     Job,
     JobState,
     Opinions,
     ProjectFacts,
     job_of_piece,
-    opinions_by_adapter,
-    opinions_of,
 )
 from bot.status.rendering import Page
 from bot.status.texts import STATUS_TEXTS
-from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
-from engine.lifecycle import AdapterState, RegisteredAdapter
+from engine.feedback import FeedbackVerdict
+from engine.lifecycle import AdapterState
 from engine.wire import Language
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
-NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 TOKEN = "a-token-of-the-status-page"
-
-
-def adapter(version: str, state: AdapterState, days: int, **scores: float) -> RegisteredAdapter:
-    at = NOW - timedelta(days=days)
-    return RegisteredAdapter(
-        project="team/app", version=version, name="team", path="", base_model="m", base_sha256="0",
-        state=state, scores=scores, created=at, added=at,
-    )  # fmt: skip
-
-
-def said(fingerprint: str, verdict: FeedbackVerdict, version: str = "team-2") -> Feedback:
-    return Feedback(
-        fingerprint=fingerprint * 16, verdict=verdict, project="team/app", adapter=version,
-        source=FeedbackSource.MR, created=NOW,
-    )  # fmt: skip
-
-
-FEEDBACK = (
-    said("a", FeedbackVerdict.ACCEPTED),
-    said("a", FeedbackVerdict.WRONG),  # before; the latest word holds
-    said("b", FeedbackVerdict.APPLIED),
-    said("c", FeedbackVerdict.WRONG, "team-1"),
-    said("d", FeedbackVerdict.DISMISSED),
-)
-ADAPTERS = (
-    adapter("team-2", AdapterState.CHAMPION, 1, line_auc=0.953, right_line=0.81),
-    adapter("team-1", AdapterState.RETIRED, 9, line_auc=0.91),
-)
-
-
-def job(state: JobState, what: str = "command", *, kind: str = "review", ended: float | None = None) -> Job:
-    return Job(kind, what, 7, 3, state, "one", NOW.timestamp() - 600, None, ended)
-
-
-def facts(**changes: Any) -> Facts:
-    project = ProjectFacts(7, "team/app", ADAPTERS, opinions_of(FEEDBACK), opinions_by_adapter(FEEDBACK))
-    values: dict[str, Any] = {
-        "at": NOW.timestamp(),
-        "workers": {"one": 3.0, "two": 400.0},
-        "silent_seconds": 60.0,
-        "open": (job(JobState.RUNNING), job(JobState.WAITING), job(JobState.WAITING)),
-        "finished": (
-            job(JobState.DONE, ended=NOW.timestamp() - 540),
-            job(JobState.FAILED, "/ask", kind="errand", ended=NOW.timestamp() - 590),
-            job(JobState.DONE, ended=NOW.timestamp() - 2 * 86_400),
-        ),
-        "today": (
-            job(JobState.DONE, ended=NOW.timestamp() - 540),
-            job(JobState.FAILED, "/ask", kind="errand", ended=NOW.timestamp() - 590),
-        ),
-        "projects": (project,),
-        "engine_answers": True,
-    }
-    return Facts(**values | changes)
 
 
 class Text(HTMLParser):
@@ -230,6 +172,7 @@ def test_states_of_work(status: str, outcome: str, state: JobState) -> None:
     ("payload", "what"),
     [
         ({"command": {"name": "ask", "text": "secret"}}, "/ask"),
+        ({"project": "team/app", "iid": 0, "asked": None, "dry_run": True}, ""),  # a nightly training
         ({"good": False}, "👎"),
         ({"kind": "hint"}, "hint"),
         ({"reason": "pushed", "kind": "review"}, "pushed"),
@@ -259,6 +202,15 @@ async def site(folder: Path, **settings: Any) -> AsyncIterator[tuple[World, str,
         yield at, url, session
 
 
+async def asked(url: str, request: bytes) -> bytes:
+    """Return the first line of the answer to a request that no client would make."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(request)
+    line = await reader.readline()
+    writer.close()
+    return line
+
+
 def test_it_is_for_this_machine_alone(tmp_path: Path) -> None:
     """Not for another name of it, nor for whom a proxy lets through; nothing can be changed by it."""
 
@@ -285,6 +237,8 @@ def test_it_is_for_this_machine_alone(tmp_path: Path) -> None:
                         assert answer.status == 403, (name, path)
             async with session.post(f"{url}/status") as answer:
                 assert answer.status == 405
+            old = await asked(url, b"GET /status HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            assert b" 403 " in old  # as some proxies ask that say nothing else of themselves
 
     asyncio.run(main())
 
@@ -306,9 +260,7 @@ def test_a_token_opens_it_to_others(tmp_path: Path) -> None:
                     assert answer.status == status, authorization
                     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
                     assert TOKEN not in await answer.text()
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-            writer.write(b"GET /status HTTP/1.1\r\nHost: bot\r\nAuthorization: Bearer \xff\r\n\r\n")
-            assert b" 401 " in await reader.readline()  # bytes that are no text are a wrong token
-            writer.close()
+            odd = await asked(url, b"GET /status HTTP/1.1\r\nHost: bot\r\nAuthorization: Bearer \xff\r\n\r\n")
+            assert b" 401 " in odd  # bytes that are no text are a wrong token
 
     asyncio.run(main())

@@ -94,7 +94,7 @@ VARIABLES = {
     [
         ({}, ["tenken"], []),
         ({"adapter": "none"}, ["tenken"], ["--adapter none"]),
-        ({"adapter": "newest"}, ["tenken-train", "tenken"], ["--or-starter", "/.tenken-adapter"]),
+        ({"adapter": "newest"}, ["tenken-train", "tenken"], ["--or starter", "/.tenken-adapter"]),
         ({"adapter": VERSION}, ["tenken-train", "tenken"], [f"--version {VERSION}", "--project 7"]),
         ({"adapter": "newest", "engine": "https://engine.example"}, ["tenken"], []),
         (
@@ -154,6 +154,8 @@ def test_retrain_calls(noting: tuple[Path, Path, Path], token: str, base: str) -
     assert all(("--base-dir" in words[step]) is bool(base) for step in (7, 8, 9))
     assert "--probe tenken/data/items.jsonl" in words[8]
     assert "--settings gate.toml" in words[10]
+    assert f"--or {'nothing' if base else 'starter'}" in words[6]
+    assert "--adapter none" in words[9]  # nothing was fetched
 
 
 @pytest.mark.parametrize(("answer", "status", "said"), [("1", 0, "champion stays"), ("2", 1, "")])

@@ -17,9 +17,16 @@ from aiohttp import web
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "bot"))
 
-from test_status import adapter, facts, opinions_by_adapter, opinions_of, said  # noqa: E402
+from status_facts import adapter, facts, said  # noqa: E402
 
-from bot.status.facts import Facts, Job, JobState, ProjectFacts  # noqa: E402
+from bot.status.facts import (  # noqa: E402
+    Facts,
+    Job,
+    JobState,
+    ProjectFacts,
+    opinions_by_adapter,
+    opinions_of,
+)
 from bot.status.site import StatusSite  # noqa: E402
 from engine.feedback import FeedbackVerdict  # noqa: E402
 from engine.lifecycle import AdapterState  # noqa: E402

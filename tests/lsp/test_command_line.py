@@ -101,6 +101,21 @@ def test_a_fault_before_the_session_is_logged() -> None:
     assert b"SECRET" not in ended.stderr + ended.stdout
 
 
+def test_what_a_client_asks_wrongly_is_no_fault() -> None:
+    """It is told so in the answer; the log, which editors show, stays empty."""
+    bodies = (
+        b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}',
+        b'{"jsonrpc":"2.0","id":2,"method":"workspace/executeCommand","params":{"command":"tenken.none"}}',
+        b'{"jsonrpc":"2.0","id":3,"method":"tenken/none"}',
+        b'{"jsonrpc":"2.0","id":4,"method":"shutdown"}',
+        b'{"jsonrpc":"2.0","method":"exit"}',
+    )
+    messages = b"".join(b"Content-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies)
+    ended = tenken_lsp(stdin=messages)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.count(b'"error"') == 2
+
+
 def test_source_code_is_never_logged(tmp_path: Path) -> None:
     """Not at the lowest level, and not where a handler fails."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 from git_repository import Repository
 from headless import PLUGIN, SECONDS, Neovim, neovim
 from hearing import heard
+from merge_requests import branch
 from real_model import ORDERS, embedded_engine
 from real_model import SECONDS as MODEL_SECONDS
 from serving import Served, finding_evals, serving
@@ -173,6 +175,30 @@ def test_answers_are_shown(start: Open, changed: Path, engine: Served) -> None:
         editor.command("wincmd p")
         editor.command("Tenken thread")
         editor.until("return vim.fn.execute('messages'):find('gitlabUrl', 1, true)")
+
+
+def test_a_thread_is_opened(start: Open, tmp_path: Path) -> None:
+    """The one on the cursor's line; it is no finding, so nothing else can be done with it."""
+
+    async def main() -> None:
+        async with branch(tmp_path) as at:
+            thread = at.discuss("Why?")
+            settings = json.dumps({"tenken": at.settings})
+            lua = f"vim.lsp.config('tenken', {{ settings = vim.json.decode([==[{settings}]==]) }})"
+            lua += "\nopened = {} vim.ui.open = function(url) table.insert(opened, url) end"
+            await asyncio.to_thread(use, at.app, lua, at.url(thread))
+
+    def use(file: Path, lua: str, url: str) -> None:
+        with start(file, lua) as editor:
+            editor.until("return #vim.diagnostic.get(0) == 1")
+            editor.to(2)
+            editor.command("Tenken dismiss")
+            editor.command("Tenken list")
+            assert editor.told() == ["Tenken: no finding on this line.", "Tenken: no findings."]
+            editor.command("Tenken thread")
+            assert editor.until("return #opened > 0 and opened") == [url]
+
+    asyncio.run(main())
 
 
 def test_a_code_action_shows_its_answer(start: Open, changed: Path, engine: Served) -> None:
@@ -451,6 +477,8 @@ def test_the_help_file_knows_everything(program: str, tmp_path: Path) -> None:
     run_once(program, f"helptags {tmp_path / 'doc'} | qa!").check_returncode()
     tags = set(re.findall(r"\*(\S+)\*", HELP))
     assert {link for link in re.findall(r"\|(\S+)\|", HELP) if "enken" in link} <= tags
+    made = (tmp_path / "doc" / "tags").read_text("utf-8")
+    assert made == (PLUGIN / "doc" / "tags").read_text("utf-8"), "helptags made another file: commit that one"
 
 
 def test_every_command_of_the_server_can_be_typed() -> None:

@@ -14,7 +14,7 @@ import pytest
 from certificates import self_signed
 from editors import TestEditor, editing
 from serving import Served, diff_of, finding_evals, serving
-from test_editing import add_eval
+from test_editing import add_eval, ended
 
 from engine.api.admission import ReviewLimits
 from engine.server import ServerOptions, tls_context
@@ -50,6 +50,7 @@ def test_an_engine_that_goes_away(app: Path, engine: Served, tmp_path: Path) -> 
             assert "cannot reach" in status["message"]
             assert editor.lines(uri) == [2]
             assert len(editor.messages()) == 1
+            assert list(ended(editor).values())[-1].startswith("The engine does not answer")
             await editor.command("review")
             await editor.until(lambda: len(editor.messages()) == 2)
             shown = await editor.command("showStatus")
@@ -122,7 +123,7 @@ def test_a_model_that_loads(app: Path, tmp_path: Path) -> None:
     loading = Event()
 
     def load(adapter: object) -> object:
-        loading.wait(10)
+        loading.wait(60)
         return finding_evals()
 
     async def run(url: str) -> None:
@@ -258,6 +259,7 @@ def test_a_review_that_takes_too_long(app: Path, tmp_path: Path) -> None:
     ("settings", "state", "words"),
     [
         ({"maxFile": 1}, "misconfigured", "maxFile: unknown setting; did you mean maxFiles?"),
+        ({"maxFiles": 0, "scope": "x"}, "misconfigured", "maxFiles: Input should be greater"),
         ({"engineUrl": "ftp://engine"}, "misconfigured", "https://host:port"),
         ({"caFile": "/nowhere.pem", "engineUrl": "https://engine"}, "misconfigured", "/nowhere.pem"),
         ({"baseBranch": "nowhere"}, "misconfigured", "baseBranch: no commit is called 'nowhere'"),
@@ -330,6 +332,7 @@ def test_arguments_that_cannot_be_used(app: Path, tmp_path: Path) -> None:
                 ("wrong", {"uri": "x", "fingerprint": "y", "reason": "z"}, "reason: one of notTrue"),
                 ("review", {"urn": "x"}, "urn: Extra inputs"),
                 ("reviewFile", {}, "uri: is needed"),
+                ("review", {"uri": "https://host/a.py"}, "uri: names no file"),
             ):
                 with pytest.raises(RuntimeError, match=f"-32602: tenken.{name}: {words}"):
                     await editor.command(name, **argument)

@@ -119,10 +119,7 @@ async def judge(bench: Workbench, store: Store) -> None:
 
 
 async def use(bench: Workbench, store: Store, file: Path) -> None:
-    """Have a finding explained, and take its suggestion, by the commands of the palette."""
-    await to_line(bench, 4)
-    await bench.run("Tenken: Explain the finding at the cursor")
-    await bench.until_text(".tab.active", "Explanation")
+    """Take a suggestion, and have a finding explained, by the commands of the palette."""
     await to_line(bench, 4)
     await bench.run("Tenken: Apply the suggestion of the finding at the cursor")
     await bench.until_problems()
@@ -130,11 +127,16 @@ async def use(bench: Workbench, store: Store, file: Path) -> None:
     await asyncio.to_thread(until_text, file, EVALS.replace("w = eval(z)", "w = safe(z)"))
     said = await asyncio.to_thread(heard, store, 4)
     assert ("applied", "") in said
+    await bench.run("Tenken: Take back the latest dismissal")
+    await bench.until_problems(2)
+    await to_line(bench, 2)
+    await bench.run("Tenken: Explain the finding at the cursor")
+    await bench.until_text(".tab.active", "Explanation")
 
 
 async def to_line(bench: Workbench, line: int) -> None:
     """Put the cursor on a line of the editor, wherever it is."""
-    await bench.click(".monaco-editor .view-lines")  # a page that is shown may hold the keys
+    await bench.click(".monaco-editor .view-lines")
     await bench.go(line)
 
 

@@ -14,7 +14,7 @@ from whole_adapters import write_adapter
 
 from bot.fake_gitlab import FaultKind
 from bot.fake_gitlab.state import PackageFile
-from engine.adapters import CARD, FILES, MANIFEST, WEIGHTS, load_adapter
+from engine.adapters import CARD, FILES, MANIFEST, WEIGHTS, load_adapter, starter_adapter
 from engine.errors import AdapterConflict, AdapterError, InputError, UnknownAdapter
 from engine.signing import signature_of
 from training.__main__ import main
@@ -330,3 +330,21 @@ def test_fetching_needs_little(here: World, adapter: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert load_adapter(tmp_path / "new").version == load_adapter(adapter).version
     assert _PACKAGE == PACKAGE
+
+
+def test_an_empty_package_may_be_fine(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the starter in its place, or with nothing; a version that is named has to be there."""
+    monkeypatch.setenv("TENKEN_GITLAB_TOKEN", here.fake.bot.token)
+    starter = starter_adapter()
+    assert starter is not None
+    assert command(here, "fetch", "--out", tmp_path / "a") == 2
+    assert command(here, "fetch", "--out", tmp_path / "a", "--or", "nothing") == 0
+    assert capsys.readouterr().out.startswith("nothing: package tenken-adapter has no whole version")
+    assert not (tmp_path / "a").exists()
+    for _ in range(2):
+        assert command(here, "fetch", "--out", tmp_path / "a", "--or", "starter") == 0
+    assert load_adapter(tmp_path / "a").version == load_adapter(starter).version
+    assert command(here, "fetch", "--out", tmp_path / "b", "--or", "starter", "--version", "team-1") == 2
+    assert not (tmp_path / "b").exists()

@@ -18,9 +18,10 @@ import pytest
 from fast_training import BASE_SHA, SETTINGS, STEP_SECONDS, fake_base, fast_train, open_fast, settle
 from history_world import World, world
 from retrained_project import FILE, add_merge_requests
+from tiny_adapters import write_tiny_adapter
 
 from engine.errors import ConfigError, DataError, InputError
-from engine.lifecycle import Action, AdapterState
+from engine.lifecycle import DEFAULT_PROJECT, Action, AdapterState
 from engine.retraining import EVENTS, PLOT, Outcome, RunState, Stage, read_status
 from engine.settings import EngineSettings
 from engine.store.opening import Store, open_store
@@ -133,6 +134,20 @@ def test_a_dry_run_only_plans(act: Act, tmp_path: Path, store: Store) -> None:
     assert act().outcome is Outcome.PROMOTED
 
 
+def test_a_dry_run_concludes_nothing(act: Act, store: Store) -> None:
+    """Not even what was decided before an interruption."""
+
+    class Away(StoreShelf):
+        def add(self, directory: Path) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        act(shelf=Away(store, P, BASE_SHA))
+    assert act(dry_run=True).outcome is Outcome.PLANNED
+    assert store.registry.list_adapters(P) == []
+    assert act().outcome is Outcome.PROMOTED
+
+
 def test_no_promotion_without_the_right(act: Act, store: Store) -> None:
     """A token that may upload and not promote leaves a candidate, and the reason."""
     from engine.errors import AccessRefused
@@ -156,8 +171,6 @@ def test_suspicious_weights_are_refused(act: Act, store: Store) -> None:
 
 def test_a_champion_that_changed_meanwhile(act: Act, store: Store, tmp_path: Path) -> None:
     """It was compared with another one: it is not promoted over somebody's head."""
-    from tiny_adapters import write_tiny_adapter
-
     other = store.registry.import_adapter(write_tiny_adapter(tmp_path / "other"), P)
 
     class Late(StoreShelf):
@@ -173,8 +186,6 @@ def test_a_champion_that_changed_meanwhile(act: Act, store: Store, tmp_path: Pat
 
 def test_promoted_once_though_rolled_back(act: Act, store: Store, tmp_path: Path) -> None:
     """Killed right after the promotion: what somebody did since then stands."""
-    from tiny_adapters import write_tiny_adapter
-
     first = store.registry.import_adapter(write_tiny_adapter(tmp_path / "other", fill=9), P)
     store.registry.promote(P, first.version)
 
@@ -192,6 +203,16 @@ def test_promoted_once_though_rolled_back(act: Act, store: Store, tmp_path: Path
     assert champion is not None
     assert champion.version == first.version
     assert len(reigns(store)) == 2
+
+
+def test_the_first_one_can_be_rolled_back(act: Act, store: Store, tmp_path: Path) -> None:
+    """What served the project before it had one of its own is its champion again."""
+    common = store.registry.import_adapter(write_tiny_adapter(tmp_path / "common", fill=9), DEFAULT_PROJECT)
+    store.registry.promote(DEFAULT_PROJECT, common.version)
+    result = act(open_runner=lambda adapter: open_fast(_trained(adapter)))
+    assert (result.outcome, result.champion) == (Outcome.PROMOTED, common.version)
+    assert reigns(store) == [result.version, common.version]
+    assert store.registry.roll_back(P).version == common.version
 
 
 def _trained(adapter: Path | None) -> Path | None:

@@ -28,7 +28,10 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     fetching.add_argument("--out", type=Path, required=True, metavar="DIR", help="new, or this adapter's")
     fetching.add_argument("--version", metavar="VERSION", help="default: the newest")
     fetching.add_argument(
-        "--or-starter", action="store_true", help="where the package is empty: the one that came along"
+        "--or",
+        choices=["starter", "nothing"],
+        dest="instead",
+        help="where the package is empty: the adapter that came along, or none and no error",
     )
     add_package(fetching)
     fetching.set_defaults(run=_fetch)
@@ -52,12 +55,20 @@ def _publish(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
+    from engine.errors import UnknownAdapter
     from engine.settings import load_settings
 
     packages = open_packages(arguments)
-    from training.packages import fetch, fetch_or_starter
+    from training.packages import fetch, place_starter
 
-    take = fetch_or_starter if arguments.or_starter and arguments.version is None else fetch
-    adapter = take(packages, arguments.out, arguments.version, load_settings().verify_key)
+    try:
+        adapter = fetch(packages, arguments.out, arguments.version, load_settings().verify_key)
+    except UnknownAdapter as error:
+        if arguments.instead is None or arguments.version is not None:
+            raise
+        if arguments.instead == "nothing":
+            print(f"nothing: {error}")
+            return 0
+        adapter = place_starter(arguments.out)
     print(f"{adapter.version}\n{adapter.path}")
     return 0

@@ -37,6 +37,10 @@ Objections = Callable[[Path], Sequence[str]]
 """What speaks against weights by themselves: the reasons, none for sound ones."""
 
 
+ServingNow = Callable[[], Path | None]
+"""Returns the directory of what reviews the project, None for the base model alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is done with the candidate, and why it is not promoted."""
@@ -125,21 +129,26 @@ def packed(folders: Folders, settings: RetrainSettings, name: str, card: str) ->
     )
 
 
-def promoted(shelf: Shelf, version: str, instead_of: str) -> Verdict:
-    """Promote `version` unless that was done, if `instead_of` is still the champion it was compared with."""
-    state = shelf.state(version)
+def promoted(shelf: Shelf, version: str, judgement: Judgement, serving: ServingNow) -> Verdict:
+    """Promote `version` unless that was done, if what it was compared with is still the champion.
+
+    Where the project had none of its own, what served it becomes its champion first: roll back returns to it.
+    """
+    state, now = shelf.state(version), shelf.champion()
     if state in (AdapterState.CHAMPION, AdapterState.RETIRED):
         return Verdict(Outcome.PROMOTED)
     if state is None:
         raise AdapterError(f"{version} was taken in and is not known any more")
     if state is AdapterState.REJECTED:
         return Verdict(Outcome.KEPT, ("somebody has rejected it meanwhile",))
-    if (now := shelf.champion()) != instead_of:
+    if now not in {judgement.champion, judgement.champion or judgement.compared_with}:
         return Verdict(
             Outcome.KEPT,
             (f"meanwhile {now or 'no adapter'} has become champion; it was compared with another",),
         )
     try:
+        if not now and (before := serving()) is not None:
+            shelf.promote(shelf.add(before).version)
         shelf.promote(version)
     except AccessRefused as error:
         return Verdict(Outcome.PROPOSED, (str(error),))

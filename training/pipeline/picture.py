@@ -50,4 +50,4 @@ def _measures(axes: Any, rows: Sequence[MeasureRow]) -> None:
         axes.barh(places, values, height, label=name, color=colour)
     axes.set(title="held-out items", xlim=(0, 1), yticks=range(len(rows)), yticklabels=[r.name for r in rows])
     axes.invert_yaxis()
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)

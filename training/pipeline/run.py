@@ -100,15 +100,16 @@ class _Run:
         self.board = Board(request.folders.run, request.project, self._later)
 
     def run(self) -> RunResult:
+        planned = RunResult(outcome=Outcome.PLANNED)
         judgement = Judgement.load(self._folders.run)
-        if judgement is None:
-            plan = self._plan()
-            if self._request.dry_run:
-                return self._end(RunResult(outcome=Outcome.PLANNED))
-            if plan.new < plan.needed:
-                return self._end(RunResult(outcome=Outcome.TOO_LITTLE))
-            judgement = self._judged(self._read(plan))
-        return self._concluded(judgement)
+        if judgement is not None:
+            return self._end(planned) if self._request.dry_run else self._concluded(judgement)
+        plan = self._plan()
+        if plan.new < plan.needed:
+            return self._end(RunResult(outcome=Outcome.TOO_LITTLE))
+        if self._request.dry_run:
+            return self._end(planned)
+        return self._concluded(self._judged(self._read(plan)))
 
     def _plan(self) -> RunPlan:
         tools, settings = self._tools, self._settings
@@ -151,7 +152,7 @@ class _Run:
         train_candidate(folders, lesson, tools.train, self.board)
         candidate = trained(folders)
         own = tools.shelf.champion()
-        champion = tools.shelf.serving(self._base(), folders.run / "champion")
+        champion = self._serving()
         measuring = Measuring(folders, settings.measure, tools.open_runner, self.board)
         began = time.monotonic()
         measuring.all(candidate, champion)
@@ -187,7 +188,10 @@ class _Run:
             return Verdict(Outcome.KEPT, judgement.reasons)
         if not self._request.promote:
             return Verdict(Outcome.PROPOSED)
-        return deciding.promoted(self._tools.shelf, version, judgement.champion)
+        return deciding.promoted(self._tools.shelf, version, judgement, self._serving)
+
+    def _serving(self) -> Path | None:
+        return self._tools.shelf.serving(self._base(), self._folders.run / "champion")
 
     def _told(
         self, judgement: Judgement, verdict: Verdict, version: str = "", package: str = ""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.errors import DataError
 from engine.finetune import encoding
-from engine.finetune.encoding import IGNORED, EncodedRow, encode_rows, fingerprint
+from engine.finetune.encoding import IGNORED, EncodedRow, encode_rows, fingerprint, row_lengths
 from engine.finetune.rows import Block, LabelRow, Row, TextRow
 
 BOS, END = 1, 2
@@ -106,6 +106,17 @@ def test_labels_never_enter_the_sequence(rows: list[Row]) -> None:
             trained = len(row.completion.split()) + 1
             assert targets[-trained:] == ids[-trained:]
             assert set(targets[:-trained]) <= {IGNORED}
+
+
+def test_lengths_are_known_before() -> None:
+    """As many tokens as rows will have, of both kinds, whatever their labels are."""
+    rows: list[Row] = [
+        TextRow(prompt="a b", suffix="c", completion="d e"),
+        LabelRow(prompt="a", blocks=(Block(text="b c", label="ok"), Block(text="d", label="bug"))),
+    ]
+    assert row_lengths(rows, Words()) == [len(ids) for ids, *_ in encode(*rows)]
+    odd = LabelRow(prompt="a", blocks=(Block(text="b", label="not one token"),))
+    assert row_lengths([odd], Words()) == [4]
 
 
 def test_fingerprint_follows_the_rows() -> None:
