@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -20,6 +21,7 @@ from engine.errors import ConfigError, StoreError
 
 _BUSY_SECONDS = 30
 _OPENING_SECONDS = 30
+_IDLE_SECONDS = 10.0
 
 
 class Database:
@@ -38,8 +40,8 @@ class Database:
             # GitLab waits ten seconds for an answer: to say no in time beats to wait for a lock.
             self.durable = _sqlite(url, "FULL", 5)
         else:
-            self.engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10)
-            self.durable = sa.create_engine(url, pool_size=2)
+            self.engine = _postgres(url, pool_pre_ping=True, pool_size=10)
+            self.durable = _postgres(url, pool_size=2)
 
     def create(self) -> None:
         """Make our tables, or bring them up to date, one process at a time."""
@@ -122,6 +124,20 @@ def database_url(given: str | None, data_dir: Path) -> sa.URL:
     if backend in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     raise ConfigError("BOT_DATABASE_URL: only postgresql://... and sqlite:///FILE can be used")
+
+
+def _postgres(url: sa.URL, **options: Any) -> sa.Engine:
+    engine = sa.create_engine(url, **options)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:
+        # A worker that is frozen in the middle of a transaction must not keep its locks from the others.
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {int(1000 * _IDLE_SECONDS)}")
+        cursor.close()
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: sa.URL, synchronous: str, busy_seconds: int) -> sa.Engine:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from empty_databases import empty_database
 
-from bot.database import Database
+from bot.database import Database, database_url
 from bot.tables import WORKERS
 from bot.workers import Lease, Leases, Workers, only_one
-from engine.errors import ConfigError
+from engine.errors import ConfigError, StoreError
 
 ALONE, SHARED = Lease("gpu"), Lease("gpu", shared=True)
 SILENT = 60.0
@@ -127,6 +128,29 @@ def test_whoever_waits_may_give_up(database: Database) -> None:
     leases.take(ALONE, "training")
     leases.release(ALONE, "training")
     assert leases.take(SHARED, "review 2")
+
+
+@pytest.mark.postgres
+def test_a_worker_that_is_frozen_in_a_transaction_keeps_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends its transaction; the others get on, and it starts anew when it wakes up."""
+    monkeypatch.setattr("bot.database._IDLE_SECONDS", 0.5)
+    with empty_database("postgres", tmp_path) as url:
+        frozen, other = Database(database_url(url, tmp_path)), Database(database_url(url, tmp_path))
+        other.create()
+
+        def sleep_in_a_transaction() -> None:
+            with frozen.writing() as connection:
+                connection.execute(sa.text("LOCK TABLE tenken_leases IN SHARE ROW EXCLUSIVE MODE"))
+                assert Leases(other, "two").take(ALONE, "job of two")
+                connection.execute(sa.select(WORKERS))
+
+        with pytest.raises(StoreError):
+            sleep_in_a_transaction()
+        assert not Leases(frozen, "one").take(ALONE, "job of one")
+        frozen.close()
+        other.close()
 
 
 def test_after_a_restart_nothing_is_held(database: Database) -> None:
