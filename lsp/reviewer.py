@@ -69,7 +69,8 @@ class Reviewer:
         self._is_mine: Callable[[Path], bool] = lambda path: is_of(path, repository)
         self._tasks = Tasks()
         self._wish: Wish | None = None
-        self._doing: Wish | None = None
+        self._doing: Wish | None = None  # the wish whose changes are being read
+        self._run_by_person = False
         self._wished = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -84,7 +85,9 @@ class Reviewer:
     @property
     def undone(self) -> Wish | None:
         """What was wished and is not done yet."""
-        return self._wish.over(self._doing) if self._wish else self._doing
+        running = Wish(by_person=self._run_by_person) if self.run is not None else None
+        reading = self._doing.over(running) if self._doing else running
+        return self._wish.over(reading) if self._wish else reading
 
     def look(self) -> None:
         """Notice what git did since the last look."""
@@ -109,7 +112,7 @@ class Reviewer:
         while True:
             await self._wished.wait()
             wish = await self._settled()
-            self._doing = wish.over(self._doing)
+            self._doing = wish
             snapshot = self._desk.workspace.snapshot(self.repository, self._is_mine)
             try:
                 plan = await self._read(wish, snapshot)
@@ -118,8 +121,7 @@ class Reviewer:
             except Exception as error:  # noqa: BLE001 - the outermost loop of a repository
                 snapshot.release()
                 report(error, "reviewer")
-            if self.run is None:
-                self._doing = None
+            self._doing = None
 
     async def _settled(self) -> Wish:
         """Return what is wished when no further wish came for a while."""
@@ -195,7 +197,7 @@ class Reviewer:
                 return False  # it goes on, and what it does not read is looked for when it ends
         if not files or not wish.ask_engine or not self._desk.care.may_ask(by_person=wish.by_person):
             return False
-        self.run = Run(self._desk, plan, files, snapshot)
+        self.run, self._run_by_person = Run(self._desk, plan, files, snapshot), wish.by_person
         self._ended.clear()
         self._tasks.start(self._review(self.run), "review")
         return True
@@ -211,7 +213,7 @@ class Reviewer:
         try:
             await run.go()
         finally:
-            self.run = self._doing = None
+            self.run = None
             self.unknown = max(0, self.unknown - len(run.known))
             self.all_excluded = _all_excluded(run.plan, run.known)
             self._ended.set()

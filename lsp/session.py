@@ -19,7 +19,7 @@ from lsp.background import Tasks, in_thread
 from lsp.client import Tone
 from lsp.desk import Desk
 from lsp.documents import Document, Position
-from lsp.outages import State
+from lsp.overview import overview
 from lsp.places import Repository, read_lines
 from lsp.reviewer import Reviewer, Wish
 from lsp.settings import load_settings
@@ -153,25 +153,12 @@ class Session:
 
     def status(self) -> Status:
         """Return what is being done."""
-        desk, reviewers = self.desk, list(self.reviewers.values())
-        runs = [reviewer.run for reviewer in reviewers if reviewer.run is not None]
-        state, reason = self._state()
-        counts = desk.board.counts()
-        return Status(
-            state=state,
-            reason=reason,
-            findings=counts.total(),
-            worst=max(counts, default=None),
-            engine=desk.care.name,
-            adapter=desk.adapter,
-            pending_feedback=sum(said.count() for said in desk.verdicts.values()),
-            retry_in=desk.care.retry_in,
-            done=sum(run.done for run in runs) if runs else None,
-            total=sum(len(run.files) for run in runs) if runs else None,
-            left_out=sum(reviewer.left_out for reviewer in reviewers),
-            unknown=sum(reviewer.unknown for reviewer in reviewers),
-            threads=desk.threads.count(),
-            threads_problem=" ".join(self.threads.problems),
+        return overview(
+            self.desk,
+            tuple(self.reviewers.values()),
+            problems=self._problems,
+            thread_problems=self.threads.problems,
+            ready=self._ready.is_set(),
         )
 
     def changed(self) -> None:
@@ -195,27 +182,6 @@ class Session:
             reviewer.close()
         self.threads.drop()
         self.desk.care.close()
-
-    def _state(self) -> tuple[State, str]:
-        desk = self.desk
-        troubled = next((r for r in self.reviewers.values() if r.problem), None)
-        if not desk.settings.enabled:
-            return State.OFF, ""
-        if any(reviewer.run for reviewer in self.reviewers.values()):
-            return (State.LOADING if desk.care.is_loading else State.REVIEWING), ""
-        if self._problems:
-            return State.MISCONFIGURED, self._problems[0]
-        if troubled is not None:
-            return troubled.problem_state, troubled.problem
-        if desk.care.state is not State.IDLE:
-            return desk.care.state, desk.care.reason
-        if not self._ready.is_set():
-            return State.STARTING, ""
-        if not self.reviewers:
-            return State.EXCLUDED, desk.texts.excluded_no_repository
-        if all(reviewer.all_excluded for reviewer in self.reviewers.values()):
-            return State.EXCLUDED, desk.texts.excluded_all
-        return State.IDLE, ""
 
     def _begin(self) -> None:
         """Begin anew with other settings."""

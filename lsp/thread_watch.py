@@ -21,7 +21,7 @@ from lsp.diagnostics import thread_template
 from lsp.errors import UnknownProject
 from lsp.places import Repository
 from lsp.snapshots import Snapshot
-from lsp.threads import PlacedThread, Thread, open_threads, place_threads
+from lsp.threads import Branch, PlacedThread, Thread, branch_of, open_threads, place_threads
 
 _PATIENCE_SECONDS = 120.0  # for all pages, and for a keyring that asks to be unlocked
 _LONGEST_PAUSE = 3600.0
@@ -74,6 +74,7 @@ class ThreadWatch:
         self._is_mine: Callable[[Path], bool] = lambda path: is_of(path, repository)
         self._clock = clock
         self._pace = Pace(60.0 * desk.settings.thread_minutes)
+        self._branch: Branch | None = None
         self._threads: tuple[Thread, ...] = ()
         self._paths: set[Path] = set()
         self._stamp = repository.stamp()
@@ -121,12 +122,17 @@ class ThreadWatch:
                 report(error, "threads")
 
     async def _fetch(self) -> None:
-        """Ask GitLab. What is known stays where it does not answer."""
+        """Ask GitLab. Where it does not answer, what is known stays; that of another branch does not."""
         self._stirred = False
-        root, gitlab = self.repository.root, self._desk.gitlab
+        gitlab = self._desk.gitlab
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                self._threads = await in_thread(partial(open_threads, root, gitlab), "threads")
+            branch = await in_thread(partial(branch_of, self.repository.root))
+            if branch != self._branch:
+                self._branch, self._threads = branch, ()
+                await self._place()
+            if branch is not None:
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    self._threads = await in_thread(partial(open_threads, branch, gitlab), "threads")
         except (TenkenError, TimeoutError) as error:
             self.problem = str(error) or f"no answer in {_PATIENCE_SECONDS:.0f} s"
             self._pace.failed(error, self._clock())

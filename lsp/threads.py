@@ -61,19 +61,35 @@ class PlacedThread(NamedTuple):
         return self._replace(first=lines[0], last=lines[1]) if lines else None
 
 
+class Branch(NamedTuple):
+    """A branch of a project on GitLab."""
+
+    project: str
+    name: str
+
+
+def branch_of(root: Path) -> Branch | None:
+    """Return what is checked out, None where that is no branch, or of no project that a remote names."""
+    project, git = project_of(root), Git(root)
+    if project is None or not git.succeeds("symbolic-ref", "-q", "HEAD"):
+        return None
+    return Branch(project, git.text("symbolic-ref", "--short", "HEAD").strip())
+
+
 def find_thread(root: Path, fingerprint: str, gitlab: GitLab) -> str | None:
     """Return the address of the thread about a finding, None where there is none; raises as GitLab does."""
-    for project, number, discussion in _discussions(root, gitlab):
-        if mark_of(discussion) == fingerprint:
-            return gitlab.note_url(project, number, discussion.notes[0].id)
+    if (branch := branch_of(root)) is not None:
+        for number, discussion in _discussions(branch, gitlab):
+            if mark_of(discussion) == fingerprint:
+                return gitlab.note_url(branch.project, number, discussion.notes[0].id)
     return None
 
 
-def open_threads(root: Path, gitlab: GitLab) -> tuple[Thread, ...]:
+def open_threads(branch: Branch, gitlab: GitLab) -> tuple[Thread, ...]:
     """Return the threads that wait for somebody, on lines; raises as GitLab does."""
     threads = []
-    for project, number, discussion in _discussions(root, gitlab):
-        url = gitlab.note_url(project, number, discussion.notes[0].id)
+    for number, discussion in _discussions(branch, gitlab):
+        url = gitlab.note_url(branch.project, number, discussion.notes[0].id)
         if (thread := _thread(discussion, url)) is not None:
             threads.append(thread)
     return tuple(threads)
@@ -106,15 +122,12 @@ def place_threads(root: Path, threads: Iterable[Thread], buffers: Mapping[str, s
     return placed
 
 
-def _discussions(root: Path, gitlab: GitLab) -> Iterator[tuple[str, int, Discussion]]:
-    project, git = project_of(root), Git(root)
-    if project is None or not git.succeeds("symbolic-ref", "-q", "HEAD"):
-        return
-    number = gitlab.merge_request(project, git.text("symbolic-ref", "--short", "HEAD").strip())
+def _discussions(branch: Branch, gitlab: GitLab) -> Iterator[tuple[int, Discussion]]:
+    number = gitlab.merge_request(branch.project, branch.name)
     if number is not None:
-        for discussion in gitlab.discussions(project, number):
+        for discussion in gitlab.discussions(branch.project, number):
             if discussion.notes:
-                yield project, number, discussion
+                yield number, discussion
 
 
 def _thread(discussion: Discussion, url: str) -> Thread | None:

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 
-def attempts(folder: Path, *command: str | Path, seconds: float = 300) -> list[dict[str, str]]:
+def attempts(folder: Path, *command: str | Path, seconds: float = 550) -> list[dict[str, str]]:
     """Return what was tried while a command ran below the warden; the switches are the programs' to set."""
     environment = {name: value for name, value in os.environ.items() if name not in SWITCHES}
     environment = {
@@ -83,7 +83,7 @@ def test_the_warden_hears_questions_for_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not how(), reason="this system lets nobody make a network namespace")
 def test_a_day_of_work_calls_nobody(tmp_path: Path) -> None:
     """Bot, engine, editor and command line: not one packet, not one question for a name."""
@@ -104,3 +104,13 @@ def test_training_calls_nobody(tmp_path: Path) -> None:
     assert (
         attempts(tmp_path, sys.executable, HERE / "egress_story.py", "training", tmp_path, seconds=580) == []
     )
+
+
+@pytest.mark.skipif("TENKEN_TEST_EGRESS" not in os.environ, reason="takes minutes: TENKEN_TEST_EGRESS=1")
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not how(), reason="this system lets nobody make a network namespace")
+def test_the_whole_story_calls_nobody(tmp_path: Path) -> None:
+    """As tests/e2e tells it, with `/retrain` and `/rollback`, in both languages."""
+    story = ROOT / "tests" / "e2e" / "test_story.py"
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", story, "--basetemp", tmp_path / "story")
+    assert attempts(tmp_path, sys.executable, *command, seconds=3500) == []

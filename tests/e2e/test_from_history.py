@@ -76,6 +76,7 @@ def serving_bot(w: World, home: Path) -> Iterator[subprocess.Popen[bytes]]:
     environment = kept | {
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",  # threads that wait for each other burn what others need
+        "ENGINE_THREADS": "1",
         "ENGINE_DATA_DIR": str(home / "store"),
         "BOT_GITLAB_URL": w.fake.url,
         "BOT_GITLAB_TOKEN": w.fake.bot.token,

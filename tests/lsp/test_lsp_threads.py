@@ -18,7 +18,7 @@ from lsp.errors import UnknownProject
 from lsp.gitlab import GitLab, own_token
 from lsp.settings import LspSettings
 from lsp.thread_watch import Pace
-from lsp.threads import find_thread, open_threads, place_threads
+from lsp.threads import Thread, branch_of, find_thread, open_threads, place_threads
 
 MARK = "0123456789abcdef"
 BODY = f"Text.\n\n<!-- tenken:finding {MARK} head=abc -->"
@@ -29,6 +29,13 @@ def gitlab(at: Branch, token: str | None = None, url: str | None = None) -> GitL
     return GitLab(
         LspSettings(gitlab_url=url or at.fake.url, gitlab_token=SecretStr(token or at.reader.token))
     )
+
+
+def threads_of(root: Path, server: GitLab) -> tuple[Thread, ...]:
+    """Return the open threads of what is checked out."""
+    branch = branch_of(root)
+    assert branch is not None
+    return open_threads(branch, server)
 
 
 def test_the_thread_about_a_finding(tmp_path: Path) -> None:
@@ -69,7 +76,7 @@ def test_a_mark(name: str, body: str, found: bool, tmp_path: Path) -> None:
     async def main() -> None:
         async with branch(tmp_path) as at:
             at.discuss(body)
-            (thread,) = await asyncio.to_thread(open_threads, at.repository.root, gitlab(at))
+            (thread,) = await asyncio.to_thread(threads_of, at.repository.root, gitlab(at))
             assert (thread.fingerprint == MARK) is found
 
     asyncio.run(main())
@@ -86,7 +93,7 @@ def test_open_threads(tmp_path: Path) -> None:
             pen.note("No thread.")
             open_one = at.discuss("Why <!-- hidden -->eval?")
             pen.reply(open_one, "Because.")
-            (thread,) = await asyncio.to_thread(open_threads, root, gitlab(at))
+            (thread,) = await asyncio.to_thread(threads_of, root, gitlab(at))
             assert (thread.path, thread.first, thread.last, thread.url) == (
                 "app.py", 2, 2, at.url(open_one),
             )  # fmt: skip
@@ -113,7 +120,7 @@ def test_where_a_thread_stands(name: str, text: str, line: int | None, tmp_path:
         async with branch(tmp_path) as at:
             at.discuss("Why?")
             root = at.repository.root
-            threads = await asyncio.to_thread(open_threads, root, gitlab(at))
+            threads = await asyncio.to_thread(threads_of, root, gitlab(at))
             at.app.write_bytes(text.encode())
             on_disk = place_threads(root, threads, {})
             at.app.unlink()
@@ -138,7 +145,7 @@ def test_a_thread_of_a_commit_that_is_not_here(tmp_path: Path) -> None:
                 (third, {"new_path": "app.py\nHEAD:app.py"}),
             ):
                 note.position = {**(note.position or {}), **changed}
-            threads = await asyncio.to_thread(open_threads, at.repository.root, gitlab(at))
+            threads = await asyncio.to_thread(threads_of, at.repository.root, gitlab(at))
             assert len(threads) == 3
             assert place_threads(at.repository.root, threads, {}) == []
 
@@ -154,7 +161,7 @@ def test_a_gitlab_that_cannot_be_asked(tmp_path: Path) -> None:
 
             async def fails(error: type[Exception], words: str, **how: str) -> None:
                 with pytest.raises(error, match=words) as caught:
-                    await asyncio.to_thread(open_threads, root, gitlab(at, **how))
+                    await asyncio.to_thread(threads_of, root, gitlab(at, **how))
                 assert at.reader.token not in str(caught.value)
 
             await fails(AccessRefused, "gitlabToken", token="wrong")
@@ -164,7 +171,7 @@ def test_a_gitlab_that_cannot_be_asked(tmp_path: Path) -> None:
             await fails(Unreachable, "502")
             at.fake.fail(FaultKind.LIMITED_TEXT, retry_after=90)
             with pytest.raises(QueueFull) as full:
-                await asyncio.to_thread(open_threads, root, gitlab(at))
+                await asyncio.to_thread(threads_of, root, gitlab(at))
             assert full.value.retry_after == 90
             at.repository.git("remote", "set-url", "origin", "https://gitlab.example/group/none.git")
             await fails(UnknownProject, "group/none")

@@ -138,7 +138,7 @@ def test_a_finding_is_not_shown_twice(engine: Served, tmp_path: Path) -> None:
 
 
 def test_a_gitlab_that_does_not_answer(tmp_path: Path) -> None:
-    """No message and no state: what is known stays, and the status says why there may be more."""
+    """No message and no state: what is known stays while its branch does, and the status says why."""
 
     async def run() -> None:
         async with branch(tmp_path) as at:
@@ -158,6 +158,8 @@ def test_a_gitlab_that_does_not_answer(tmp_path: Path) -> None:
                     shown = (await editor.command("showStatus"))["markdown"]
                 assert "threads cannot be read" in shown
                 assert threads(editor, uri) == [2]
+                at.repository.git("switch", "-qc", "other")
+                await until_threads(editor, uri)
                 assert not [text for text in editor.messages() if "thread" in text]
 
     asyncio.run(run())

@@ -134,6 +134,20 @@ def test_a_dry_run_only_plans(act: Act, tmp_path: Path, store: Store) -> None:
     assert act().outcome is Outcome.PROMOTED
 
 
+def test_a_dry_run_concludes_nothing(act: Act, store: Store) -> None:
+    """Not even what was decided before an interruption."""
+
+    class Away(StoreShelf):
+        def add(self, directory: Path) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        act(shelf=Away(store, P, BASE_SHA))
+    assert act(dry_run=True).outcome is Outcome.PLANNED
+    assert store.registry.list_adapters(P) == []
+    assert act().outcome is Outcome.PROMOTED
+
+
 def test_no_promotion_without_the_right(act: Act, store: Store) -> None:
     """A token that may upload and not promote leaves a candidate, and the reason."""
     from engine.errors import AccessRefused

@@ -132,8 +132,7 @@ def packed(folders: Folders, settings: RetrainSettings, name: str, card: str) ->
 def promoted(shelf: Shelf, version: str, judgement: Judgement, serving: ServingNow) -> Verdict:
     """Promote `version` unless that was done, if what it was compared with is still the champion.
 
-    Where the project had none of its own, what served it becomes its champion first, for a roll back to return
-    to.
+    Where the project had none of its own, what served it becomes its champion first: roll back returns to it.
     """
     state, now = shelf.state(version), shelf.champion()
     if state in (AdapterState.CHAMPION, AdapterState.RETIRED):

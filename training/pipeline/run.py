@@ -100,15 +100,16 @@ class _Run:
         self.board = Board(request.folders.run, request.project, self._later)
 
     def run(self) -> RunResult:
+        planned = RunResult(outcome=Outcome.PLANNED)
         judgement = Judgement.load(self._folders.run)
-        if judgement is None:
-            plan = self._plan()
-            if self._request.dry_run:
-                return self._end(RunResult(outcome=Outcome.PLANNED))
-            if plan.new < plan.needed:
-                return self._end(RunResult(outcome=Outcome.TOO_LITTLE))
-            judgement = self._judged(self._read(plan))
-        return self._concluded(judgement)
+        if judgement is not None:
+            return self._end(planned) if self._request.dry_run else self._concluded(judgement)
+        plan = self._plan()
+        if plan.new < plan.needed:
+            return self._end(RunResult(outcome=Outcome.TOO_LITTLE))
+        if self._request.dry_run:
+            return self._end(planned)
+        return self._concluded(self._judged(self._read(plan)))
 
     def _plan(self) -> RunPlan:
         tools, settings = self._tools, self._settings
