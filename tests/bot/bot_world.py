@@ -104,6 +104,7 @@ class World:
     database: str
     bots: list[BotProcess] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
+    write_seconds: float = 0.1  # how long the engine takes over each finding; may be changed at any time
 
     async def add_bot(self, name: str = "one") -> BotProcess:
         """Start another worker on the same database."""
@@ -172,7 +173,7 @@ async def world(
     """Give a world; `write_seconds` is how long the engine takes over each finding."""
 
     def write(request: WriteRequest) -> str:
-        time.sleep(write_seconds)  # in the device's own thread
+        time.sleep(made.write_seconds)  # in the device's own thread
         return CANNED_REPLY
 
     runner = FakeRunner(by_keyword({"bad": (CATEGORY_LABELS[Category.BUG], 0.97)}), write, adapter="team-1")
@@ -187,6 +188,7 @@ async def world(
         project.members[author.id] = 30
         url = database or f"sqlite:///{folder}/bot.db"
         made = World(fake, project, author, folder, f"http://127.0.0.1:{port}", url, settings=dict(settings))
+        made.write_seconds = write_seconds
         try:
             yield made
         finally:
