@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_gemma import write_adapter_for, write_tiny_gemma
+from toy_gemma import write_adapter_for, write_tiny_gemma
 from whole_adapters import BASE_SHA256, write_adapter
 
 from engine.adapters import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_gemma import write_adapter_for, write_tiny_gemma
+from toy_gemma import write_adapter_for, write_tiny_gemma
 
 from engine.models import BaseModel, base_model
 from engine.testing import write_random_adapter
