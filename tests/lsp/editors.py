@@ -30,6 +30,15 @@ def capabilities(name: str) -> Json:
     return found
 
 
+def server_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a server whose user has nothing but this home."""
+    kept = {
+        name: value for name, value in os.environ.items() if name[:4] not in ("ENGI", "LSP_", "LC_A", "LANG")
+    }
+    kept |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(home / "cache")}
+    return kept | {"XDG_DATA_HOME": str(home / "data"), "GIT_CONFIG_GLOBAL": os.devnull}
+
+
 class TestEditor:
     """One editor with its server."""
 
@@ -232,16 +241,11 @@ async def editing(
     **environment: str,
 ) -> AsyncIterator[TestEditor]:
     """Give an editor with a folder open; whatever happens, no server is left."""
-    kept = {
-        name: value for name, value in os.environ.items() if name[:4] not in ("ENGI", "LSP_", "LC_A", "LANG")
-    }
-    kept |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(home / "cache")}
-    kept |= {"XDG_DATA_HOME": str(home / "data"), "GIT_CONFIG_GLOBAL": os.devnull}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**kept, **environment},
+        env={**server_environment(home), **environment},
         limit=2**26,
     )
     made = TestEditor(process, {"debounceMs": 20, **(settings or {})})

@@ -6,29 +6,16 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import pytest
-from cattrs import Converter
 from editors import ROOT, capabilities
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
-from pygls.protocol import default_converter
 from serving import Served
+from typed import converter
 
 TEXT = "x = 1\nz = eval(x)\n"
-
-
-def converter() -> Converter:
-    """Return pygls's, which takes a code action with a command for a command."""
-    made = default_converter()
-    made.register_structure_hook(
-        Union[types.Command, types.CodeAction],  # noqa: UP007 - the very type that lsprotocol names
-        lambda found, _: made.structure(
-            found, types.Command if isinstance(found.get("command"), str) else types.CodeAction
-        ),
-    )
-    return made
 
 
 class Client(LanguageClient):
