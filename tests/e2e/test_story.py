@@ -26,7 +26,6 @@ sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("lsp", "training", "
 from editors import editing  # noqa: E402
 from git_repository import Repository  # noqa: E402
 from history_world import World  # noqa: E402
-from test_from_history import SECRET, SETTINGS  # noqa: E402
 
 from bot.demo.sample_files import sample  # noqa: E402
 from bot.fake_gitlab import Account, FakeGitLab, StoredMergeRequest, StoredProject  # noqa: E402
@@ -44,6 +43,43 @@ FLAW, FIX = "    except:\n", "    except KeyError:\n"
 SHELL = 'subprocess.run(f"cp'
 SOLD = "".join(f"item_{number} = {number}\n" for number in range(1, 31))
 TICK = "white_check_mark"
+SECRET = "a-secret-of-the-story"
+SETTINGS = """\
+[retrain]
+min_new = 3
+[collect]
+sources = 0
+requests_per_second = 1000
+[curate]
+author_share = 1.0
+[label]
+rows = 6
+[split]
+dev = 0
+test = 0.3
+similarity = 1.0
+[train]
+backend = "trl"
+rank = 4
+learning_rate = 1e-3
+warmup_steps = 0
+max_steps = 2
+batch_tokens = 192
+eval_steps = 1
+log_steps = 1
+[examples]
+nothing_share = 0
+[measure]
+items = 2
+write = false
+samples = 20
+probe_words = 1
+probe_items = 1
+[gate]
+min_items = 1
+[gate.rules.top1]
+gain = -2.0
+"""
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 
 
@@ -130,7 +166,8 @@ def test_the_story(language: Language, tmp_path: Path) -> None:
                 while not (told := results(at, mr)):  # noqa: ASYNC110
                     await asyncio.sleep(0.2)
             version = re.findall(r"`([\w.-]+-[0-9a-f]{12})`", told)[0]
-            assert at.project.uploads, told
+            assert f"]({next(iter(at.project.uploads))})" in told
+            assert starter_version() in told
 
             again = at.fake.add_merge_request(at.project, at.after, author=at.developer, branch="again")
             await at.say(again, at.developer, "/review")
