@@ -169,7 +169,7 @@ def test_feedback_is_listed_and_exported(run: Run, tmp_path: Path) -> None:
         ("gitlab:group/app", "group/app"),
         ("/srv/git/app.git", None),
         ("../app", None),
-        ("C:/work/app", None),
+        ("C:/src/app", None),
         ("file:///srv/git/app.git", None),
         ("", None),
     ],
