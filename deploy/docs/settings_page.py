@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
@@ -105,12 +105,24 @@ def _value(value: Any) -> str:
 
 
 def _limits(field: FieldInfo) -> str:
-    return ", ".join(
+    bounds = [
         f"{sign} {getattr(rule, kind)}"
         for rule in field.metadata
         for kind, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
         if getattr(rule, kind, None) is not None
-    )
+    ]
+    return ", ".join([*(_value(choice) for choice in _choices(field.annotation)), *bounds])
+
+
+def _choices(kind: Any) -> Iterator[object]:
+    """Yield what a type has to choose from, as part of another, too: `Severity | None`."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        yield from kind
+    elif get_origin(kind) is Literal:
+        yield from get_args(kind)
+    elif get_origin(kind) not in (dict, Mapping):
+        for part in get_args(kind):
+            yield from _choices(part)
 
 
 def _cell(text: str) -> str:
