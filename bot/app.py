@@ -165,7 +165,8 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     receiver = Receiver(inbox, outside.secrets, ignored, settings.max_body_mib * 2**20)
     app = make_app(receiver.receive, durable, metrics)
     token = settings.status_token.get_secret_value() if settings.status_token else None
-    StatusSite(Collector(durable, gitlab, outside.client, marks), settings.gitlab_url, token).add_to(app)
+    collector = Collector(durable, gitlab, outside.client, marks, trainer)
+    StatusSite(collector, settings.gitlab_url, token).add_to(app)
     return Bot(app, durable, inbox, metrics)
 
 

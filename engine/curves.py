@@ -12,14 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_POINTS = 200
 _TRAINING, _VALIDATION = 140, 50  # steps that a curve keeps of each series, and the kept one besides
+_LARGEST_LOSS = 1e9
 
+Step = Annotated[int, Field(ge=0, le=10**9)]
 Loss = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class LossPoint(NamedTuple):
     """What was logged at a step; None where that loss was not."""
 
-    step: Annotated[int, Field(ge=0)]
+    step: Step
     training: Loss | None = None
     validation: Loss | None = None
 
@@ -42,14 +44,18 @@ class LossCurve(BaseModel):
         max_length=MOST_POINTS,
         description="Step, training loss, validation loss; by step, thinned out. Empty: not recorded.",
     )
-    kept_step: int | None = Field(
-        default=None, ge=0, description="Whose weights were kept, where they are not the last step's."
+    kept_step: Step | None = Field(
+        default=None, description="Whose weights were kept, where they are not the last step's."
     )
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def _can_be_drawn(self) -> Self:
         if any(later.step <= earlier.step for earlier, later in pairwise(self.points)):
             raise ValueError("points: each step is after the one before")
+        for point in self.points:
+            losses = [loss for loss in point[1:] if loss is not None]
+            if not losses or max(map(abs, losses)) > _LARGEST_LOSS:
+                raise ValueError(f"points: step {point.step} has no loss, or one over {_LARGEST_LOSS:g}")
         return self
 
 

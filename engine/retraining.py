@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.curves import LossPoint
+from engine.curves import LossCurve
 
 STATUS, EVENTS, PLOT = "status.json", "events.jsonl", "result.png"
 
@@ -118,7 +118,7 @@ class RunStatus(_Told):
     done: int = Field(default=0, description="Of the stage, in its own unit: merge requests, steps, items.")
     total: int | None = Field(default=None, description="None where nobody can tell.")
     eta_seconds: float | None = Field(default=None, description="Until the run is done.")
-    points: tuple[LossPoint, ...] = Field(default=(), description="Of training; see `engine.curves`.")
+    curve: LossCurve = LossCurve()
     started: datetime
     updated: datetime
     plan: RunPlan | None = None
@@ -128,7 +128,7 @@ class RunStatus(_Told):
     @property
     def losses(self) -> tuple[float, ...]:
         """Those of training, in the order of the steps."""
-        return tuple(point.training for point in self.points if point.training is not None)
+        return tuple(point.training for point in self.curve.points if point.training is not None)
 
     @property
     def is_finished(self) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.curves import LossPoint, followed_by
+from engine.curves import LossCurve, LossPoint, followed_by
 from engine.retraining import EVENTS, STATUS, RunPlan, RunResult, RunState, RunStatus, Stage, read_status
 from training.jsonl import replaced
 
@@ -33,7 +33,7 @@ class Board:
             started=before.started if before else now,
             updated=now,
             plan=before.plan if before else None,
-            points=before.points if before else (),
+            curve=before.curve if before else LossCurve(),
         )
         self._event("resumed" if before else "started")
         self._write()
@@ -56,11 +56,12 @@ class Board:
 
     def loss(self, step: int, training: float | None = None, validation: float | None = None) -> None:
         """Add what was logged at a step of training, on its rows or on what is held out."""
-        self._set(points=followed_by(self.status.points, LossPoint(step, training, validation)))
+        points = followed_by(self.status.curve.points, LossPoint(step, training, validation))
+        self._set(curve=LossCurve(points=points))
 
     def forget_losses(self) -> None:
         """Training begins from nothing, whatever was told of it before."""
-        self._set(points=())
+        self._set(curve=LossCurve())
 
     def plan(self, plan: RunPlan) -> None:
         """Say what is trained on."""

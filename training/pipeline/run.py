@@ -213,7 +213,7 @@ class _Run:
         from training.pipeline.picture import draw_result
 
         try:
-            draw_result(self._folders.run / PLOT, self.board.status.points, judgement.rows)
+            draw_result(self._folders.run / PLOT, self.board.status.curve.points, judgement.rows)
         except MissingExtra:
             return ""  # the result is worth telling without a picture
         return PLOT
