@@ -151,16 +151,17 @@ class Collector:
         self, project: ProjectFacts, adapters: Sequence[RegisteredAdapter]
     ) -> dict[str, LossCurve]:
         """Return the curves of those that have one; an engine that knows of none is an older one."""
-        known, found = self._curves.get(project.id, {}), {}
+        wanted = [adapter.version for adapter in adapters]
+        known = self._curves.setdefault(project.id, {})
+        for version in known.keys() - set(wanted):
+            del known[version]
         try:
-            for version in (adapter.version for adapter in adapters):
+            for version in wanted:
                 if version not in known:
                     known[version] = await self._learned.curve(project.path, version)
-                found[version] = known[version]
         except TenkenError as error:
             _log.warning("status.no_curve", error=type(error).__name__)
-        self._curves[project.id] = found
-        return {version: curve for version, curve in found.items() if curve.points}
+        return {version: curve for version, curve in known.items() if curve.points}
 
     def _with_trainings(
         self, projects: Sequence[ProjectFacts], open_: Sequence[Job]
