@@ -36,6 +36,7 @@ GOALS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MU
 
 _FENCED = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_MENTIONED = re.compile(r"`(tenken(?:-bot|-train|-lsp)? [^`]+)`")
 _FILE = re.compile(r"`((?:bot|engine|lsp|training|tests|deploy)/[\w./-]*\w)`")
 
 
@@ -99,6 +100,25 @@ def test_commands_are_known(page: Path) -> None:
             assert set(words) <= set(GOALS)
         elif name == "accelerate":
             PARSERS["tenken-train"]().parse_args(words[words.index("training") + 1 :])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_in_sentences_are_known(page: Path) -> None:
+    """They may leave out what is needed, but name no command or option that is not there."""
+    for code in _MENTIONED.findall(prose(page)):
+        program, *words = shlex.split(code)
+        parser = PARSERS[program]()
+        while words and (choices := subcommands(parser)) and not words[0].startswith("-"):
+            names = words.pop(0).split("|")
+            assert set(names) <= set(choices), code
+            parser = choices[names[0]]
+        known = {option for action in parser._actions for option in action.option_strings}
+        assert {word for word in words if word.startswith("--")} <= known, code
+
+
+def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return next((dict(action.choices) for action in found), {})
 
 
 def test_the_example_of_a_projects_settings_is_one() -> None:
