@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -16,7 +17,7 @@ from engine.cli.command import Command, Surroundings, add_language
 from engine.config import CONFIG_NAME
 from engine.deployment import examine_deployment
 from engine.doctor import Check, Health, examine
-from engine.doctor_texts import DOCTOR_TEXTS, ENGLISH, DoctorTexts, name_in
+from engine.doctor_texts import DOCTOR_TEXTS, name_in
 from engine.exits import ExitCode
 from engine.sanitize import one_line
 from engine.settings import load_settings
@@ -47,17 +48,17 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks], indent=2, ensure_ascii=False))
     else:
-        show(checks, texts)
+        show(checks, partial(name_in, texts))
     return ExitCode.ENGINE if any(check.health is Health.PROBLEM for check in checks) else ExitCode.OK
 
 
 COMMAND = Command("doctor", "Say what is installed and what to do about what is missing.", add_arguments, run)
 
 
-def show(checks: Sequence[Check], texts: DoctorTexts = ENGLISH) -> None:
-    """Print checks for people to read."""
+def show(checks: Sequence[Check], called: Callable[[str], str]) -> None:
+    """Print checks for people to read; `called` says what they call a check of this name."""
     console = Console(highlight=False, soft_wrap=True)
-    names = [name_in(texts, check.name) for check in checks]
+    names = [called(check.name) for check in checks]
     width = max(map(cell_len, names))
     for check, name in zip(checks, names, strict=True):
         sign, style = _SIGNS[check.health]
