@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from followed_pages import ADDED, EXITS, Machine, machine, served_line, without_comment
+from followed_pages import ADDED, EXITS, Machine, without_comment
+from prepared_machine import machine, served_line
 from shown_commands import (
     BLOCKS_NOT_HERE,
     DOCS,
