@@ -73,17 +73,21 @@ def measure(repository: Path, commits: int) -> Counter[str]:
     """Return what became of every line of the newest commits of a repository."""
     counts: Counter[str] = Counter()
     for commit in _git(repository, "rev-list", "--no-merges", f"-{commits}", "HEAD").split():
+        try:
+            short, whole = (_patch(repository, commit, context) for context in (3, WHOLE))
+        except subprocess.CalledProcessError:  # a copy without its largest files
+            counts["commits that git cannot show"] += 1
+            continue
         counts["commits"] += 1
-        for file, rows in _files(repository, commit, counts):
+        for file, rows in _files(short, whole, counts):
             _engine(file, rows, counts)
             _positions(file, rows, counts)
             _other_ways(file, rows, counts)
     return counts
 
 
-def _files(repository: Path, commit: str, counts: Counter[str]) -> Iterator[tuple[FileDiff, list[Row]]]:
+def _files(short: str, whole: str, counts: Counter[str]) -> Iterator[tuple[FileDiff, list[Row]]]:
     """Yield the files of a commit as the bot gets them from GitLab, each with all its lines by git."""
-    short, whole = (_patch(repository, commit, context) for context in (3, WHOLE))
     for file, part, wide in zip(parse_diff(short), _parts(short), _parts(whole), strict=True):
         counts["files"] += 1
         start = _HUNK.search(part)
