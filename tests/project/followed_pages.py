@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bot.fake_gitlab import FakeGitLab
 
-SECONDS = 300
+SECONDS = 600
 EXITS = {"tenken-train gate ": (0, 1), "tenken doctor --deploy ": (0, 3)}
 """How commands end that say something by it: the gate its decision, `--deploy` that this is no service."""
 

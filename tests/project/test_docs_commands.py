@@ -24,7 +24,7 @@ from shown_commands import (
     name_of,
 )
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 LINES = [line for block in BLOCKS for line in block.lines()]
