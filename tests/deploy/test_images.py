@@ -7,6 +7,7 @@ Minutes, and a container engine, which the other tests do without:
 
 deploy/images/local_base.sh makes such a base. TENKEN_TEST_BUILD_OPTIONS has further words for the builds,
 such as `--secret id=pip.conf,src=FILE`; TENKEN_TEST_CONTAINERS names docker or podman where both are there.
+While Docker's service runs, its firewall keeps Podman's containers from each other in an internal network.
 """
 
 from __future__ import annotations
