@@ -103,7 +103,7 @@ ENGLISH = DoctorTexts(
     gpu_plan="{path}, {precision} on {device}: {gib} GiB, {slots} replies at once, {tokens} tokens a pass",
     gpu_advice="install the extra gpu with a build of torch for your driver, or use ENGINE_RUNNER=llama",
     server="{model} at {url}, {found}",
-    server_advice="mend the ENGINE_OPENAI_ settings, or start vLLM as the README says",
+    server_advice="mend the ENGINE_OPENAI_ settings, or start vLLM as deploy/docs/engine.md says",
     adapter="{version}, threshold {threshold}, {path}",
     adapter_none="none",
     adapter_none_advice="the base model alone is a poor reviewer: set ENGINE_ADAPTER_DIR",
@@ -128,7 +128,7 @@ ENGLISH = DoctorTexts(
     variables_known="{count} variables {prefix}..., all known",
     variables_unknown="unknown: {names}",
     variable_meant="{name}: did you mean {guess}?",
-    variables_advice="remove them; the README lists all settings",
+    variables_advice="remove them; deploy/docs/settings.md lists all",
     secrets_open="readable by all: {files}",
     secrets_open_advice="chmod o= FILE",
     secrets_shut="{count} files, none readable by all",
@@ -155,7 +155,7 @@ ENGLISH = DoctorTexts(
     library="{name} loads",
     library_advice="install what it names; llama.cpp needs OpenMP: apt-get install libgomp1",
     proxy_none="none in the environment",
-    proxy_advice="see no_proxy, ENGINE_PROXY and the README",
+    proxy_advice="see no_proxy, ENGINE_PROXY and deploy/docs/settings.md",
 )
 
 JAPANESE = DoctorTexts(
@@ -192,7 +192,7 @@ JAPANESE = DoctorTexts(
     gpu_advice="ドライバーに合う torch と追加機能 gpu をインストールするか、"
     "ENGINE_RUNNER=llama にしてください",
     server="{url} の {model}、{found}",
-    server_advice="ENGINE_OPENAI_ の設定を直すか、README のとおりに vLLM を起動してください",
+    server_advice="ENGINE_OPENAI_ の設定を直すか、deploy/docs/engine.md のとおりに vLLM を起動してください",
     adapter="{version}、しきい値 {threshold}、{path}",
     adapter_none="なし",
     adapter_none_advice="ベースモデルだけではよいレビューはできません: ENGINE_ADAPTER_DIR を指定してください",
@@ -218,7 +218,7 @@ JAPANESE = DoctorTexts(
     variables_known="{prefix}... の変数 {count} 個、すべて既知",
     variables_unknown="不明な変数: {names}",
     variable_meant="{name}: {guess} のことですか?",
-    variables_advice="削除してください。すべての設定は README にあります",
+    variables_advice="削除してください。すべての設定は deploy/docs/settings.md にあります",
     secrets_open="誰でも読めます: {files}",
     secrets_open_advice="次を実行してください: chmod o= FILE",
     secrets_shut="ファイル {count} 個、誰でも読めるものはありません",
@@ -246,7 +246,7 @@ JAPANESE = DoctorTexts(
     library_advice="不足しているものをインストールしてください。llama.cpp には OpenMP が必要です: "
     "apt-get install libgomp1",
     proxy_none="環境変数にはありません",
-    proxy_advice="no_proxy、ENGINE_PROXY と README を参照してください",
+    proxy_advice="no_proxy、ENGINE_PROXY と deploy/docs/settings.md を参照してください",
 )
 
 DOCTOR_TEXTS: Mapping[Language, DoctorTexts] = {Language.EN: ENGLISH, Language.JA: JAPANESE}

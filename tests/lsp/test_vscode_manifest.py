@@ -20,14 +20,15 @@ DECLARED: dict[str, dict[str, Any]] = {
     for part in MANIFEST["contributes"]["configuration"]
     for name, declared in part["properties"].items()
 }
-README = (ROOT / "README.md").read_text("utf-8").partition("## In the editor")[2].partition("\n## ")[0]
+PAGE = (ROOT / "deploy" / "docs" / "settings.md").read_text("utf-8")
+ROWS = PAGE.partition("## The editor")[2].partition("\n## ")[0]
 FIELDS = {field.alias or name: field for name, field in LspSettings.model_fields.items()}
 SCHEMA = LspSettings.model_json_schema(by_alias=True)
 
 
 def test_the_same_settings_everywhere() -> None:
-    """A setting of the server is in the table and in VS Code's settings, and nothing else is."""
-    rows = re.findall(r"^\| `(\w+)` \|", README.partition("| setting | default | meaning |")[2], re.M)
+    """A setting of the server is on the page and in VS Code's settings, and nothing else is."""
+    rows = re.findall(r"^\| `(\w+)` \|", ROWS, re.M)
     assert set(rows) == set(FIELDS)
     assert set(DECLARED) - OWN == set(FIELDS)
 

@@ -67,7 +67,7 @@ _WHYS = ("or it leaks.", "before somebody else does.", "because callers rely on 
 
 @contextmanager
 def machine(folder: Path) -> Iterator[Machine]:
-    """Give a machine on which the engine serves as the README says, until the end of the block."""
+    """Give a machine on which the engine serves as its page says, until the end of the block."""
     with ExitStack() as stack:
         fake = stack.enter_context(serving_gitlab())
         made = _machine(folder, fake)
@@ -82,8 +82,8 @@ def machine(folder: Path) -> Iterator[Machine]:
 
 
 def served_line() -> str:
-    """Return how the README serves an engine for many: that one serves all pages."""
-    lines = (line for block in blocks(ROOT / "README.md") for line in block.to_run())
+    """Return how the engine's page serves one for many: that one serves all pages."""
+    lines = (line for block in blocks(ROOT / "deploy" / "docs" / "engine.md") for line in block.to_run())
     return next(line for line in lines if line.startswith("tenken serve "))
 
 

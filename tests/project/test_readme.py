@@ -1,4 +1,7 @@
-"""The README knows every setting, key, option, exit code and module."""
+"""README and pages know every key, exit code, problem, command and module.
+
+Settings have a page that is made of their classes: `test_docs.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +14,15 @@ import pytest
 
 from bot.handlers.catalogue import COMMANDS
 from bot.registry import CommandSpec
-from bot.settings import BotSettings
 from engine.api.problems import ProblemKind
-from engine.config import ProjectConfig
 from engine.exits import ExitCode
-from engine.settings import EngineSettings
 from engine.wire import Language, SkipReason
 from training.__main__ import SUBCOMMANDS
-from training.history.settings import HistorySettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-
-
-@pytest.mark.parametrize("name", [f"ENGINE_{name.upper()}" for name in EngineSettings.model_fields])
-def test_every_machine_setting_is_documented(name: str) -> None:
-    """A setting nobody can read about does not exist."""
-    assert f"`{name}`" in README
-
-
-@pytest.mark.parametrize("name", [f"BOT_{name.upper()}" for name in BotSettings.model_fields])
-def test_every_setting_of_the_bot_is_documented(name: str) -> None:
-    """It has a row of its own, with its default."""
-    assert f"| `{name}` |" in README
-
-
-@pytest.mark.parametrize("key", ProjectConfig.model_fields)
-def test_every_project_key_is_documented(key: str) -> None:
-    """So with the keys of .tenken.toml."""
-    assert f"`{key}`" in README
+ENGINE = (ROOT / "deploy" / "docs" / "engine.md").read_text("utf-8")
+TRAINING = (ROOT / "deploy" / "docs" / "training.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("code", list(ExitCode))
@@ -51,7 +34,7 @@ def test_every_exit_code_is_documented(code: ExitCode) -> None:
 @pytest.mark.parametrize("kind", list(ProblemKind))
 def test_every_problem_is_documented(kind: ProblemKind) -> None:
     """Clients rely on types and statuses, so both are in the table."""
-    assert f"| `{kind}` | {kind.status} |" in README
+    assert f"| `{kind}` | {kind.status} |" in ENGINE
 
 
 def test_every_engine_module_is_on_the_map() -> None:
@@ -89,17 +72,10 @@ def test_every_command_is_documented(spec: CommandSpec) -> None:
     assert f"| `{usage}` | {spec.about[Language.EN]} | {spec.access.name.title()} |" in README
 
 
-@pytest.mark.parametrize("table", HistorySettings.model_fields)
-def test_every_setting_of_a_history_is_documented(table: str) -> None:
-    """The first of a row with its table, the others with a dot."""
-    for name in type(getattr(HistorySettings(), table)).model_fields:
-        assert f"`{table}.{name}`" in README or re.search(rf"`{table}\.[^|]*`\.{name}`", README), name
-
-
 @pytest.mark.parametrize("module", SUBCOMMANDS, ids=lambda module: module.__name__)
 def test_every_command_of_training_is_documented(module: ModuleType) -> None:
     """At least by its name in the table of stages or in an example."""
     commands: argparse._SubParsersAction[argparse.ArgumentParser] = argparse.ArgumentParser().add_subparsers()
     module.register(commands)
     for name in commands.choices:
-        assert f"| `{name}` |" in README or f"tenken-train {name} " in README, name
+        assert f"| `{name}` |" in TRAINING or f"tenken-train {name} " in TRAINING, name
