@@ -40,6 +40,7 @@ from bot.errors import (
     TokenRefused,
 )
 from bot.gitlab import StillCurrent
+from bot.pacing import Pacer
 from engine.errors import ConfigError
 
 _T = TypeVar("_T")
@@ -50,6 +51,11 @@ Call = Callable[[gitlab.Gitlab], _T]
 Find = Callable[[], Awaitable[_T | None]]
 """Looks whether a write whose answer was lost has happened."""
 
+FRESH_SECONDS = 0.5
+"""How long it counts that work is still wanted. A worker that was just asked is alive for a quarter of
+`BOT_SILENT_SECONDS` longer, which is two at least."""
+
+_LOOP_SECONDS = 60.0
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 
 
@@ -90,7 +96,7 @@ class Connection:
         self._threads = ThreadPoolExecutor(options.threads, thread_name_prefix="gitlab")
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
-        self._pacer = _Pacer(options.burst, options.writes_per_second)
+        self._pacer = Pacer(options.burst, options.writes_per_second)
 
     async def read(self, call: Call[_T]) -> _T:
         """Return what `call` returns; tried again while there is no usable answer."""
@@ -117,10 +123,8 @@ class Connection:
         """
         for attempt in count(1):
             await self._sleep_if(self._pacer.reserve())
-            if not await still_current():
-                raise Superseded("a newer request took over; nothing more is written for this one")
             try:
-                return await self._once(call)
+                return await self._while_current(call, still_current)
             except RateLimited as error:
                 await self._pause(attempt, error)
             except GitLabUnavailable as error:
@@ -139,6 +143,20 @@ class Connection:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for session in self._sessions:
             session.close()
+
+    async def _while_current(self, call: Call[_T], still_current: StillCurrent) -> _T:
+        """Ask, then send. A thread may be free late, and a process may be frozen: then it is asked again."""
+        loop, asked = asyncio.get_running_loop(), time.monotonic()
+        await _require(still_current)
+
+        def send(client: gitlab.Gitlab) -> _T:
+            nonlocal asked
+            while time.monotonic() - asked > FRESH_SECONDS:
+                asked = time.monotonic()
+                asyncio.run_coroutine_threadsafe(_require(still_current), loop).result(_LOOP_SECONDS)
+            return call(client)
+
+        return await self._once(send)
 
     async def _once(self, call: Call[_T]) -> _T:
         loop = asyncio.get_running_loop()
@@ -212,22 +230,9 @@ class Connection:
             await self._sleep(seconds)
 
 
-class _Pacer:
-    """A bucket of writes that fills again at a steady rate. Knows no event loop, so that any may use it."""
-
-    def __init__(self, burst: int, per_second: float) -> None:
-        self._interval = 1 / per_second
-        self._burst = burst
-        self._lock = threading.Lock()
-        self._free_at = time.monotonic() - burst * self._interval
-
-    def reserve(self) -> float:
-        """Take the next place and return how long to wait for it."""
-        with self._lock:
-            now = time.monotonic()
-            earliest = now - self._burst * self._interval
-            self._free_at = max(self._free_at, earliest) + self._interval
-            return max(0.0, self._free_at - now)
+async def _require(still_current: StillCurrent) -> None:
+    if not await still_current():
+        raise Superseded("a newer request took over; nothing more is written for this one")
 
 
 def _require_certificates(file: Path) -> None:

@@ -21,7 +21,7 @@ from bot.review_answers import NOT_DONE
 from bot.trainer import Trainer
 from engine.errors import InputError
 from engine.lifecycle import AdapterState
-from engine.retraining import RunState
+from engine.retraining import Outcome, RunState, RunStatus
 from engine.sanitize import code_span, prose
 from engine.wire import Language
 
@@ -112,7 +112,8 @@ class Retraining:
         if status is None:
             return texts.elsewhere
         # Between reading and training it may wait for the device.
-        return progress_text(status, language) if status.state is RunState.RUNNING else texts.waiting
+        goes_on = status.state is RunState.RUNNING or _is_being_told(found.job, status)
+        return progress_text(status, language) if goes_on else texts.waiting
 
     async def _champion(self, project: str) -> str:
         adapters = await self._engine.adapters(project)
@@ -138,3 +139,9 @@ class Retraining:
 
     def _memo(self, wish: Wish) -> Path:
         return self._options.folder / hashlib.sha256(wish.key.encode()).hexdigest()[:32]
+
+
+def _is_being_told(job: RetrainJob, status: RunStatus) -> bool:
+    """Whether the training itself has ended, and only its note is missing."""
+    result = status.result
+    return status.run == job.run and result is not None and result.outcome is not Outcome.PLANNED

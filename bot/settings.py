@@ -31,12 +31,15 @@ class BotSettings(BaseSettings):
         default=None, description="Certificates to trust, PEM; the system's if unset."
     )
     engine_url: str = Field(default="", description="Of the engine; unset: one of its own.")
-    engine_token: SecretStr | None = Field(default=None, description="Bearer token for the engine.")
+    engine_token: SecretStr | None = Field(
+        default=None, description="Bearer token for that engine, role reviewer."
+    )
     engine_ca_file: Path | None = Field(
         default=None, description="Certificates to trust, PEM; the system's if unset."
     )
     webhook_secrets: tuple[SecretStr, ...] = Field(
-        default=(), description="JSON list of what hooks are known by: secret tokens, or keys whsec_...."
+        default=(),
+        description="JSON list of secret tokens and signing keys (whsec_...), 16 characters or more each.",
     )
     project_secrets: dict[int, tuple[SecretStr, ...]] = Field(
         default_factory=dict, description="The same by project id, for projects with secrets of their own."
@@ -46,7 +49,8 @@ class BotSettings(BaseSettings):
         default_factory=dict, description='JSON object: command to role, such as {"ask": "reporter"}.'
     )
     ignored_users: tuple[str, ...] = Field(
-        default=(), description="JSON list of user names whose notes and reactions are ignored."
+        default=(),
+        description="JSON list of users whose notes and reactions are ignored, as are those of tokens' bots.",
     )
     poll_projects: tuple[str, ...] = Field(
         default=(), description="JSON list of projects, by id or path, that are looked at unasked."
@@ -69,7 +73,7 @@ class BotSettings(BaseSettings):
     device: str = Field(
         default="",
         max_length=100,
-        description="Name of the device that engine and training share, such as gpu0.",
+        description="The device that engine and training share, such as gpu0: reviews wait while it trains.",
     )
     reviews: int = Field(default=2, ge=1, le=64, description="Reviews this worker does at once.")
     retry_seconds: float = Field(
@@ -95,7 +99,9 @@ class BotSettings(BaseSettings):
         default=None, ge=0, description="New remarks that make a training worth it; see retrain.min_new."
     )
     retrain_at: str = Field(
-        default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="When to train each night: 02:30."
+        default="",
+        pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+        description="When to train each night, such as 02:30, by this machine's clock.",
     )
     retrain_nightly: dict[str, NonNegativeInt] = Field(
         default_factory=dict,
@@ -104,7 +110,9 @@ class BotSettings(BaseSettings):
     status_token: SecretStr | None = Field(
         default=None, min_length=16, description="Opens /status to others; without it, to this machine alone."
     )
-    commit_status: bool = Field(default=False, description="Also report a review as a commit status.")
+    commit_status: bool = Field(
+        default=False, description="Also report a review as a commit status: failed where fail_on says so."
+    )
 
 
 def load_settings() -> BotSettings:

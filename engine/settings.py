@@ -34,7 +34,9 @@ class EngineSettings(BaseSettings):
         env_prefix="ENGINE_", env_ignore_empty=True, extra="ignore", frozen=True, protected_namespaces=()
     )
 
-    runner: RunnerKind = Field(default=RunnerKind.LLAMA, description="What runs the model.")
+    runner: RunnerKind = Field(
+        default=RunnerKind.LLAMA, description="What runs the model: in this process, on a GPU, or vLLM."
+    )
     cache_dir: Path | None = Field(
         default=None, description="For what is built once; ~/.cache/tenken if unset."
     )
@@ -62,7 +64,9 @@ class EngineSettings(BaseSettings):
     )
     proxy: str | None = Field(default=None, description="http://host:port on the way to that engine.")
     precision: Precision = Field(default="bfloat16", description="Of weights on a GPU; `nf4` is 4 bits.")
-    device: str = Field(default="cuda", pattern=r"^(cpu|cuda(:\d+)?)$", description="For the runner torch.")
+    device: str = Field(
+        default="cuda", pattern=r"^(cpu|cuda(:\d+)?)$", description="Of the runner torch: cuda, cuda:1, cpu."
+    )
     gpu_memory_gib: float | None = Field(default=None, gt=0, description="All that is free if unset.")
     lora_rank: int = Field(default=32, ge=1, le=256, description="Largest rank of an adapter on a GPU.")
     openai_urls: Annotated[tuple[str, ...], NoDecode] = Field(

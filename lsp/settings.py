@@ -57,19 +57,28 @@ class LspSettings(BaseModel):
     ca_file: _Folder | None = Field(default=None, description="Certificates to trust, PEM.")
     proxy: str = Field(default="", description="http://host:port on the way to the engine.")
     embedded: bool = Field(default=True, description="Without an engine, run the embedded one if installed.")
-    project: str = Field(default="", max_length=255, description="Out of the git remote if not given.")
+    project: str = Field(
+        default="",
+        max_length=255,
+        description="Whose adapter reads the changes; out of the git remote if not given.",
+    )
     language: Language | None = Field(default=None, description="Of messages.")
-    scope: Scope = Field(default=Scope.MERGE_BASE, description="What counts as changed.")
+    scope: Scope = Field(
+        default=Scope.MERGE_BASE,
+        description="Since the branch left its base, since the last commit, or what is staged.",
+    )
     base_branch: str = Field(default="", description="The branch that mergeBase means.")
     untracked: bool = Field(default=True, description="Review files that git does not know yet.")
     on_save: bool = Field(default=True, description="Review when a file is saved.")
     on_commit: bool = Field(default=True, description="Review after a commit, checkout or rebase.")
     debounce_ms: int = Field(default=500, ge=0, le=60_000, description="Wait this long for further saves.")
-    timeout_seconds: float = Field(default=300, gt=0, le=86_400, description="Then a review ends.")
+    timeout_seconds: float = Field(
+        default=300, gt=0, le=86_400, description="Then a review ends with what it has."
+    )
     max_files: int = Field(default=200, ge=1, le=3000, description="Files in one review.")
     max_diff_kib: int = Field(default=1024, ge=1, le=15_000, description="Size of one review's diff.")
     severity: Severity | None = Field(default=None, description="Leave out findings below.")
-    exclude: tuple[str, ...] = Field(default=(), description="Gitignore-style patterns.")
+    exclude: tuple[str, ...] = Field(default=(), description="Gitignore-style patterns: never review these.")
     pull: bool = Field(default=False, description="Answer textDocument/diagnostic where clients can refresh.")
     gitlab_url: str = Field(default="", description="Where merge requests' threads are looked for.")
     gitlab_token: SecretStr | None = Field(default=None, description="One's own, scope read_api.")

@@ -10,7 +10,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from engine import prompts
 from engine.chunks import Chunk
@@ -33,15 +35,17 @@ from training.records import ReviewFinding, ReviewItem
 class ExampleSettings:
     """How items become rows."""
 
-    tasks: frozenset[Literal["score", "write"]] = frozenset({"score", "write"})
-    passes: int = 1  # times each item is used; from the second on as a random crop
-    crop_share: float = 0.5  # of items in each pass after the first
-    write_share: float = 1.0  # of items that give write rows in each pass after the first
-    nothing_share: float = 0.15  # rows with nothing to say, for each finding; a clean item counts as one
-    japanese_share: float = 0.3  # of write rows, where there are Japanese messages
-    score_weight: float = 1.0
-    write_weight: float = 0.2
-    seed: int = 0
+    tasks: Annotated[frozenset[Literal["score", "write"]], Field(description="What rows are made for.")] = (
+        frozenset({"score", "write"})
+    )
+    passes: Annotated[int, Field(description="Times each item is used; from the second on cropped.")] = 1
+    crop_share: Annotated[float, Field(description="Of items, in each pass after the first.")] = 0.5
+    write_share: Annotated[float, Field(description="Of items with rows that write, likewise.")] = 1.0
+    nothing_share: Annotated[float, Field(description="Rows with nothing to say, for each finding.")] = 0.15
+    japanese_share: Annotated[float, Field(description="Of rows that write, where there is Japanese.")] = 0.3
+    score_weight: Annotated[float, Field(description="Of the loss of line scores.")] = 1.0
+    write_weight: Annotated[float, Field(description="Of the loss of messages.")] = 0.2
+    seed: Annotated[int, Field(description="Of crops and draws.")] = 0
 
 
 def example_rows(items: Sequence[ReviewItem], settings: ExampleSettings) -> Iterator[Row]:

@@ -27,7 +27,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    better: Direction = Direction.UP
+    better: Direction = Field(default=Direction.UP, description="Which way is better.")
     gain: float | None = Field(default=None, description="It must surely be better by more than this.")
     loss: float | None = Field(
         default=None, ge=0, description="It must surely not be worse by more than this."
@@ -39,12 +39,15 @@ class GateSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rules: Mapping[str, Rule] = {
-        "top1": Rule(gain=0.0),
-        "item_auc": Rule(loss=0.01),
-        "silent_clean": Rule(loss=0.02),
-        "false_alarms_per_clean_item": Rule(better=Direction.DOWN, loss=0.05),
-    }
+    rules: Mapping[str, Rule] = Field(
+        default={
+            "top1": Rule(gain=0.0),
+            "item_auc": Rule(loss=0.01),
+            "silent_clean": Rule(loss=0.02),
+            "false_alarms_per_clean_item": Rule(better=Direction.DOWN, loss=0.05),
+        },
+        description="A table for each measure: `[gate.rules.top1]`.",
+    )
     any_gain: bool = Field(
         default=False, description="One gain is enough, if there are several rules for one."
     )

@@ -27,14 +27,16 @@ class FinetuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    backend: Backend = Backend.AUTO
+    backend: Backend = Field(
+        default=Backend.AUTO, description="What trains: Unsloth where it is installed with a GPU, else TRL."
+    )
     rank: int = Field(default=16, ge=1, le=256, description="LoRA rank r.")
     alpha: float | None = Field(default=None, gt=0, description="LoRA alpha; 2 x rank if not given.")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="On the input of each LoRA pair.")
-    learning_rate: float = Field(default=5e-4, gt=0, le=0.1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_steps: int = Field(default=30, ge=0)
-    epochs: float = Field(default=3.0, gt=0, le=100)
+    learning_rate: float = Field(default=5e-4, gt=0, le=0.1, description="The highest; falls linearly to 0.")
+    weight_decay: float = Field(default=0.01, ge=0, description="Of AdamW.")
+    warmup_steps: int = Field(default=30, ge=0, description="Steps up to that learning rate.")
+    epochs: float = Field(default=3.0, gt=0, le=100, description="Passes over the rows.")
     max_steps: int = Field(default=-1, ge=-1, description="Ends the run early; below 1 for no limit.")
     max_seconds: float = Field(
         default=0, ge=0, description="Ends the run early, adapter saved; 0 for no limit."
@@ -44,8 +46,10 @@ class FinetuneSettings(BaseModel):
     max_length: int = Field(
         default=1536, ge=16, description="Longer rows are dropped and counted, never cut."
     )
-    load_in_4bit: bool = False
-    gradient_checkpointing: bool = False
+    load_in_4bit: bool = Field(default=False, description="The base in 4 bits (nf4), for small cards.")
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute activations twice instead of keeping them: less memory, slower."
+    )
     compile_layers: bool = Field(
         default=False,
         description="Fuse each layer's kernels; a minute to start, pays off for long runs on a GPU.",
@@ -55,11 +59,11 @@ class FinetuneSettings(BaseModel):
     )
     eval_steps: int = Field(default=100, ge=1, description="Steps between validations and checkpoints.")
     log_steps: int = Field(default=10, ge=1, description="Steps between logs of the training loss.")
-    log_to: LogTo = LogTo.NONE
+    log_to: LogTo = Field(default=LogTo.NONE, description="Where losses go besides the run's own log.")
     patience: int = Field(
         default=0, ge=0, description="Validations without gain before stopping; 0 for never."
     )
-    seed: int = 0
+    seed: int = Field(default=0, description="Of order and adapter; the same run again has the same losses.")
 
 
 class PreferenceSettings(BaseModel):
@@ -68,10 +72,10 @@ class PreferenceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     beta: float = Field(default=0.1, gt=0, description="How dearly leaving the given adapter is paid.")
-    learning_rate: float = Field(default=5e-5, gt=0, le=0.1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    warmup_steps: int = Field(default=5, ge=0)
-    epochs: int = Field(default=2, ge=1, le=100)
+    learning_rate: float = Field(default=5e-5, gt=0, le=0.1, description="The highest; falls linearly to 0.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Of AdamW.")
+    warmup_steps: int = Field(default=5, ge=0, description="Steps up to that learning rate.")
+    epochs: int = Field(default=2, ge=1, le=100, description="Passes over the judged texts.")
     max_steps: int = Field(default=-1, ge=-1, description="Ends the run early; below 1 for no limit.")
     max_seconds: float = Field(
         default=0, ge=0, description="Ends the run early, adapter saved; 0 for no limit."
@@ -87,8 +91,10 @@ class PreferenceSettings(BaseModel):
     min_each: int = Field(
         default=10, ge=1, description="Accepted and rejected texts that there have to be at least."
     )
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute activations twice instead of keeping them: less memory, slower."
+    )
     save_steps: int = Field(default=25, ge=1, description="Steps between checkpoints.")
     log_steps: int = Field(default=5, ge=1, description="Steps between logs.")
-    log_to: LogTo = LogTo.NONE
-    seed: int = 0
+    log_to: LogTo = Field(default=LogTo.NONE, description="Where losses go besides the run's own log.")
+    seed: int = Field(default=0, description="Of order and adapter; the same run again has the same losses.")

@@ -1,7 +1,8 @@
 """Stands in for `tenken-train retrain`: does nothing, and tells of it as the real one does.
 
-`script.json` in its history directory says what happens: `outcome`, `seconds` of training, `deaths` (so often
-it ends in the middle), `error`. `starts.jsonl` there has the arguments of every start, without its secrets.
+`script.json` in its history directory says what happens: `outcome`, `endless` (it trains for as long as that
+stands there), `deaths` (so often it ends in the middle), `error`. `starts.jsonl` there has the arguments of
+every start, without its secrets.
 """
 
 from __future__ import annotations
@@ -103,9 +104,8 @@ def _tell(story: Story, run: Path, history: Path, script: dict[str, Any], *, dry
         return 0
     (run / Stage.TRAIN).mkdir(exist_ok=True)
     story.tell(stage=Stage.TRAIN, total=100)
-    end = time.monotonic() + float(script.get("seconds", 0.0))
     losses: list[float] = []
-    while not losses or time.monotonic() < end:
+    while not losses or _script(history).get("endless"):
         losses.append(round(2.0 / (1 + len(losses)), 3))
         story.tell(done=min(99, len(losses)), losses=tuple(losses[-50:]), eta_seconds=60.0)
         time.sleep(0.02)

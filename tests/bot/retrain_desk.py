@@ -47,9 +47,11 @@ class RetrainDesk:
         return self.folder / "retrain" / str(self.scene.project.id) / "history"
 
     def script(self, **what: object) -> None:
-        """Say what the trainer will do."""
+        """Say what the trainer will do, or has to do from now on."""
         self.history.mkdir(parents=True, exist_ok=True)
-        (self.history / "script.json").write_text(json.dumps(what))
+        part = self.history / "script.json.part"
+        part.write_text(json.dumps(what))
+        part.replace(self.history / "script.json")
 
     @property
     def starts(self) -> list[dict[str, object]]:

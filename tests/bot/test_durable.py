@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -242,10 +241,8 @@ def test_what_is_given_up_ends_within_seconds_and_can_write_no_more(database: Da
         async with running(database, diary.kind) as durable:
             await asyncio.to_thread(durable.orders.store, [order(1, "mr")])
             await asyncio.wait_for(inside.wait(), SOON)
-            started = time.monotonic()
             await asyncio.to_thread(durable.orders.cancel, ["diary:001"])
             await until(lambda: ended)
-            assert time.monotonic() - started < 5
         assert (still, diary.done, diary.failed) == ([True, False], [], [])
 
     asyncio.run(main())

@@ -9,12 +9,14 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 from scenes import Scene, scene
 
+from bot import gitlab_connection
 from bot.errors import (
     GitLabError,
     GitLabRefused,
@@ -616,6 +618,24 @@ def test_summary_marker_finds_itself() -> None:
         stage.fake.fail(FaultKind.DROPPED_BEFORE, method="POST")
         note = await stage.gitlab.create_note(stage.ref, marked("New text.", SUMMARY))
         assert note.body == marked("Old text.", SUMMARY)
+
+    run(test)
+
+
+def test_a_write_that_is_sent_late_asks_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was frozen after it had asked, or had no thread free, does not go by the old answer."""
+
+    async def test(stage: Scene) -> None:
+        wanted, clock = [True, False], [0.0]
+
+        async def still_current() -> bool:
+            clock[0] += 10.0  # as long as it is frozen now
+            return wanted.pop(0)
+
+        monkeypatch.setattr(gitlab_connection, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+        with pytest.raises(Superseded):
+            await stage.gitlab.guarded(still_current).create_note(stage.ref, BODY)
+        assert (wanted, stage.writes) == ([], [])
 
     run(test)
 

@@ -51,7 +51,7 @@ def test_not_beside_another(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with retrain_desk(tmp_path) as desk:
-            desk.script(seconds=60.0)
+            desk.script(endless=True)
             wish = desk.wish()
             await desk.learning.retrain(wish, dry_run=False)
             await _nightly(desk, {desk.scene.project.path: 0}).night(NIGHT)

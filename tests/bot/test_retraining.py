@@ -13,6 +13,7 @@ from fake_trainer import PNG, VERSION
 from retrain_desk import RetrainDesk, restarted, retrain_desk
 
 from bot.errors import CommandRefused
+from bot.fake_gitlab import FaultKind
 from bot.workers import device_lease
 from engine.lifecycle import AdapterState, RegisteredAdapter
 from engine.wire import Language
@@ -32,10 +33,11 @@ def test_the_whole_conversation(tmp_path: Path) -> None:
     """Begun, followed in one note, and told in another with table and picture; ✅ on the asking note."""
 
     async def test(desk: RetrainDesk) -> None:
-        desk.script(seconds=1.0)
+        desk.script(endless=True)
         wish = desk.wish()
         assert "/retrain status" in await desk.learning.retrain(wish, dry_run=False)
         await desk.until(lambda: any("training" in text and "█" in text for text in desk.notes(result=False)))
+        desk.script()
         text = await desk.result()
         assert f"**Promoted.** `{VERSION}` passed every rule against `starter-ba9876543210`" in text
         assert "| right line first | 0.100 | 0.400 | 0.600 | +0.050 … +0.300 |" in text
@@ -78,7 +80,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     """A second wish is refused with how far the first is; the same wish again is the same work."""
 
     async def test(desk: RetrainDesk) -> None:
-        desk.script(seconds=1.5)
+        desk.script(endless=True)
         wish = desk.wish()
         assert "No adapter has been trained" in await desk.learning.status(desk.wish())
         first = await desk.learning.retrain(wish, dry_run=False)
@@ -87,9 +89,27 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(CommandRefused, match="under way already"):
             await desk.learning.retrain(desk.wish(), dry_run=False)
         assert "6 of 11: training" in await desk.learning.status(desk.wish())
+        desk.script()
         await desk.result()
         assert len(desk.starts) == 2
         assert "**Promoted.**" in await desk.learning.status(desk.wish())
+
+    run(tmp_path, test)
+
+
+def test_done_but_not_told_yet(tmp_path: Path) -> None:
+    """While its note cannot be posted it is at its end, and waits for no turn."""
+
+    async def test(desk: RetrainDesk) -> None:
+        await desk.learning.retrain(desk.wish(), dry_run=False)
+        silence = desk.scene.fake.fail(FaultKind.SERVER_ERROR, method="POST", path="notes", times=1_000_000)
+        latest = desk.trainer.latest
+        await desk.until(
+            lambda: (now := latest(desk.scene.project.id)) and now.result and now.result.version == VERSION
+        )
+        assert "11 of 11" in await desk.learning.status(desk.wish())
+        silence.times = 0
+        assert "**Promoted.**" in await desk.result()
 
     run(tmp_path, test)
 
@@ -98,7 +118,7 @@ def test_cancelled_and_resumed(tmp_path: Path) -> None:
     """The trainer ends within seconds, its note says who ended it; the next one goes on in the same run."""
 
     async def test(desk: RetrainDesk) -> None:
-        desk.script(seconds=60.0)
+        desk.script(endless=True)
         wish = desk.wish()
         await desk.learning.retrain(wish, dry_run=False)
         await desk.until(lambda: any("6 of 11" in text for text in desk.notes(result=False)))
@@ -111,7 +131,7 @@ def test_cancelled_and_resumed(tmp_path: Path) -> None:
         assert desk.notes(result=True) == []
         with pytest.raises(CommandRefused, match="No training"):
             await desk.learning.cancel(desk.wish())
-        desk.script(seconds=0)
+        desk.script()
         await desk.learning.retrain(desk.wish(), dry_run=False)
         assert "**Promoted.**" in await desk.result()
         assert len({start["run"] for start in desk.starts}) == 1
@@ -150,11 +170,11 @@ def test_a_bot_that_is_stopped_goes_on(tmp_path: Path) -> None:
     """The trainer ends with it and goes on with the next one: one progress note, one result."""
 
     async def test(desk: RetrainDesk) -> None:
-        desk.script(seconds=60.0)
+        desk.script(endless=True)
         await desk.learning.retrain(desk.wish(), dry_run=False)
         await desk.until(lambda: any("6 of 11" in text for text in desk.notes(result=False)))
-        desk.script(seconds=0.2)
         async with restarted(desk):
+            desk.script()
             assert "**Promoted.**" in await desk.result()
         assert len(desk.notes(result=True)) == len(desk.notes(result=False)) == 1
         assert [start["dry_run"] for start in desk.starts] == [True, False, False]

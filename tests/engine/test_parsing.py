@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from effort import computing_seconds
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -190,14 +190,13 @@ def test_noise_in_a_fragment_is_read_or_refused(text: str) -> None:
 
 
 def seconds(text: str) -> float:
-    """Return the best of three processor times to parse `text`, refused or not."""
-    best = float("inf")
-    for _ in range(3):
-        start = time.process_time()
+    """Return the best of three computing times to parse `text`, refused or not."""
+
+    def parse() -> None:
         with suppress(DiffError):
             parse_diff(text)
-        best = min(best, time.process_time() - start)
-    return best
+
+    return min(computing_seconds(parse) for _ in range(3))
 
 
 def many_files(count: int) -> str:

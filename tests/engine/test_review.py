@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import gc
 import json
 import random
-import time
 from collections.abc import Sequence
 
 import pytest
+from effort import computing_seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -364,21 +363,13 @@ def test_findings_only_stand_on_added_lines(old: list[str], new: list[str], seed
 
 
 def test_overhead_is_linear() -> None:
-    """A thousand files cost about twenty times what fifty do, model aside.
-
-    Computing time, not the clock's, and without the collector's walks over what other tests left behind.
-    """
+    """A thousand files cost about twenty times what fifty do, model aside."""
 
     def seconds(files: int) -> float:
         diff = "".join(diff_of(f"f{n}.py", [f"x{m} = {m}" for m in range(20)]) for n in range(files))
-        started = time.thread_time()
-        review(ReviewRequest(diff=diff), FakeRunner())
-        return time.thread_time() - started
+        return min(
+            computing_seconds(lambda: review(ReviewRequest(diff=diff), FakeRunner())) for _ in range(3)
+        )
 
-    gc.collect()
-    gc.freeze()
-    try:
-        few, many = (min(seconds(files) for _ in range(3)) for files in (50, 1000))
-    finally:
-        gc.unfreeze()
+    few, many = seconds(50), seconds(1000)
     assert many < 60 * few

@@ -131,6 +131,7 @@ def test_the_page_of_settings_is_current(
     from settings_page import page  # type: ignore[import-not-found]
 
     golden(DOCS / "settings.md", page())
+    assert [row for row in page().splitlines() if row.endswith("|  |")] == []  # each says what it means
 
 
 def test_the_japanese_first_hour_has_the_same_commands() -> None:

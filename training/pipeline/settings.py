@@ -43,16 +43,16 @@ class RunSettings(_Table):
 class MeasureSettings(_Table):
     """How candidate, champion and base are measured."""
 
-    runner: Literal["llama", "torch"] = "llama"
+    runner: Literal["llama", "torch"] = Field(default="llama", description="What runs the model.")
     device: str | None = Field(default=None, description="For torch; a GPU if there is one.")
     precision: Precision | None = Field(default=None, description="For torch; by the device if unset.")
-    language: Language = Language.EN
+    language: Language = Field(default=Language.EN, description="Of what is written.")
     write: bool = Field(default=True, description="Write messages as well, and compare them.")
     items: int | None = Field(default=None, ge=1, description="Of those held out, at most.")
     probe_words: int = Field(default=8, ge=0, description="Suspicious words of the data that are tried.")
     probe_items: int = Field(default=8, ge=1, description="In so many items with findings, and clean ones.")
     samples: int = Field(default=1000, ge=20, description="Of the bootstrap.")
-    seed: int = 0
+    seed: int = Field(default=0, description="Of that, and of which items are taken.")
 
 
 class RetrainSettings(HistorySettings):
