@@ -43,6 +43,7 @@ def choose_backend(wanted: Backend) -> Backend:
     if wanted is Backend.TRL or several:
         return Backend.TRL
     go_offline()
+    _without_advice()
     # Else Unsloth leaves the code that it generates in the working directory.
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(default_cache() / "unsloth"))
     try:
