@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from bot.engine_client import EngineAddress
+from bot.engine_client import CA_SETTING, EngineAddress
 from bot.gitlab_connection import ConnectionOptions
 from bot.settings import BotSettings
-from engine.connecting import Address
+from engine.client import HttpOptions
+from engine.connecting import Address, proxy_for
 from engine.errors import ConfigError
 
 
@@ -35,6 +36,17 @@ def engine_address(settings: BotSettings) -> EngineAddress:
     own = settings.engine_admin_token
     admin = _token("BOT_ENGINE_ADMIN_TOKEN", own) if own else ""
     return EngineAddress(settings.engine_url, token, settings.engine_ca_file, admin)
+
+
+def review_options(address: EngineAddress) -> HttpOptions:
+    """Return how reviews are asked for there."""
+    return HttpOptions(
+        token=address.token,
+        ca_file=address.ca_file,
+        proxy=proxy_for(address.url),
+        attempts=2,
+        ca_setting=CA_SETTING,
+    )
 
 
 def _is_address(url: str) -> bool:

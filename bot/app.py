@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from bot.addresses import engine_address, gitlab_options
+from bot.addresses import engine_address, gitlab_options, review_options
 from bot.database import Database, database_url
 from bot.decisions import Identity, Rules, decide
 from bot.device import shared_device
@@ -56,8 +56,6 @@ from bot.watermarks import StoredWatermarks
 from bot.webhook import Receiver
 from bot.work import patiently
 from bot.workers import only_one
-from engine.client import HttpOptions
-from engine.connecting import proxy_for
 from engine.errors import ConfigError
 
 _log = structlog.get_logger()
@@ -167,7 +165,8 @@ async def _wired(stack: AsyncExitStack, outside: _Outside) -> Bot:
     receiver = Receiver(inbox, outside.secrets, ignored, settings.max_body_mib * 2**20)
     app = make_app(receiver.receive, durable, metrics)
     token = settings.status_token.get_secret_value() if settings.status_token else None
-    StatusSite(Collector(durable, gitlab, outside.client, marks), settings.gitlab_url, token).add_to(app)
+    collector = Collector(durable, gitlab, outside.client, marks, trainer)
+    StatusSite(collector, settings.gitlab_url, token).add_to(app)
     return Bot(app, durable, inbox, metrics)
 
 
@@ -186,7 +185,7 @@ def _ignored(rules: Rules, event: Event) -> str:
 
 
 def _review_runs(outside: _Outside, projects: GitLabProjects, memories: Memories) -> ReviewRuns:
-    reviewer = EngineReviewer(outside.address.url, _http_options(outside.address))
+    reviewer = EngineReviewer(outside.address.url, review_options(outside.address))
     ports = RunPorts(outside.gitlab, projects, reviewer, memories)
     return ReviewRuns(ports, RunOptions(outside.settings.review_seconds, outside.settings.commit_status))
 
@@ -217,7 +216,3 @@ async def _running(loops: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncItera
 def _tell_of_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("loop.ended", name=task.get_name(), error=type(error).__name__)
-
-
-def _http_options(address: EngineAddress) -> HttpOptions:
-    return HttpOptions(token=address.token, ca_file=address.ca_file, proxy=proxy_for(address.url), attempts=2)

@@ -11,6 +11,7 @@ from functools import partial
 from http.client import HTTPException
 
 from bot.addresses import engine_address
+from bot.check_texts import ENGLISH, CheckTexts
 from bot.database import Database, database_url
 from bot.engine_client import EngineClient
 from bot.errors import GitLabRefused, TokenRefused
@@ -32,23 +33,19 @@ _MOST_SECONDS_OFF = 60
 _EXECUTABLE = "executable"
 
 
-async def examine(settings: BotSettings, gitlab: GitLab) -> AsyncIterator[Check]:
+async def examine(settings: BotSettings, gitlab: GitLab, texts: CheckTexts = ENGLISH) -> AsyncIterator[Check]:
     """Yield all checks, in the order to read them."""
     yield Check("tenken-bot", Health.OK, tool_version())
-    yield await _tried("database", "mend BOT_DATABASE_URL or BOT_DATA_DIR", lambda: _database(settings))
-    advice = "mend BOT_GITLAB_URL or BOT_GITLAB_CA_FILE"
-    there = await _tried("GitLab", advice, lambda: _gitlab(settings, gitlab))
+    yield await _tried("database", texts.database_advice, lambda: _database(settings))
+    advice = texts.gitlab_advice
+    there = await _tried("GitLab", advice, lambda: _gitlab(settings, gitlab, texts))
     yield there
     if there.health is not Health.PROBLEM:  # else what follows would only say so again
-        yield await _tried("clock", advice, lambda: _clock(settings))
-        renew = "make a new one with the scope api: BOT_GITLAB_TOKEN"
-        yield await _tried("token", renew, lambda: _token(gitlab))
-    yield await _tried(
-        "engine", "mend BOT_ENGINE_URL, BOT_ENGINE_TOKEN or the engine", lambda: _engine(settings)
-    )
+        yield await _tried("clock", advice, lambda: _clock(settings, texts))
+        yield await _tried("token", texts.token_renew, lambda: _token(gitlab, texts))
+    yield await _tried("engine", texts.engine_advice, lambda: _engine(settings, texts))
     for name in settings.poll_projects if there.health is not Health.PROBLEM else ():
-        advice = "make the bot a member with the role Developer; hooks: tenken-bot register"
-        yield await _tried(name, advice, partial(_project, name, gitlab))
+        yield await _tried(name, texts.project_advice, partial(_project, name, gitlab, texts))
 
 
 async def _tried(name: str, advice: str, check: Callable[[], Awaitable[Check]]) -> Check:
@@ -68,24 +65,25 @@ async def _database(settings: BotSettings) -> Check:
         database.close()
 
 
-async def _gitlab(settings: BotSettings, gitlab: GitLab) -> Check:
+async def _gitlab(settings: BotSettings, gitlab: GitLab, texts: CheckTexts) -> Check:
     try:
         version = await gitlab.version()
     except TokenRefused:  # it answers; what is wrong is said of the token
         return Check("GitLab", Health.OK, settings.gitlab_url)
-    detail = f"{settings.gitlab_url}, version {version}"
+    detail = texts.gitlab.format(url=settings.gitlab_url, version=version)
     numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdigit())
     if numbers < OLDEST:
-        return Check("GitLab", Health.ABSENT, detail, f"from {'.'.join(map(str, OLDEST))} on, findings that "
-                     "belong to no line stand at their file")  # fmt: skip
+        advice = texts.gitlab_old_advice.format(oldest=".".join(map(str, OLDEST)))
+        return Check("GitLab", Health.ABSENT, detail, advice)
     return Check("GitLab", Health.OK, detail)
 
 
-async def _clock(settings: BotSettings) -> Check:
+async def _clock(settings: BotSettings, texts: CheckTexts) -> Check:
     off = await asyncio.to_thread(_seconds_off, settings)
-    detail = f"{abs(off):.0f} s {'behind' if off > 0 else 'ahead of'} GitLab's"
+    said = texts.clock_behind if off > 0 else texts.clock_ahead
+    detail = said.format(seconds=f"{abs(off):.0f}")
     if abs(off) > _MOST_SECONDS_OFF:
-        return Check("clock", Health.PROBLEM, detail, "set it by NTP: signed webhooks are refused else")
+        return Check("clock", Health.PROBLEM, detail, texts.clock_advice)
     return Check("clock", Health.OK, detail)
 
 
@@ -108,47 +106,47 @@ def _seconds_off(settings: BotSettings) -> float:
         raise Unreachable(f"{settings.gitlab_url} does not say what time it is") from error
 
 
-async def _token(gitlab: GitLab) -> Check:
+async def _token(gitlab: GitLab, texts: CheckTexts) -> Check:
     token, me = await gitlab.token(), await gitlab.me()
     days = token.days_left(datetime.now(UTC).date())
-    detail = f"of @{me.username}, scopes {', '.join(token.scopes)}, " + (
-        "does not expire" if days is None else f"{days} days left"
-    )
+    said = texts.token_forever if days is None else texts.token_days
+    detail = said.format(name=me.username, scopes=", ".join(token.scopes), days=days)
     if "api" not in token.scopes:
-        return Check("token", Health.PROBLEM, detail, "make a new one with the scope api")
+        return Check("token", Health.PROBLEM, detail, texts.token_scope)
     if days is not None and days <= WARN_DAYS:
-        return Check("token", Health.PROBLEM, detail, "rotate it before it expires")
+        return Check("token", Health.PROBLEM, detail, texts.token_rotate)
     return Check("token", Health.OK, detail)
 
 
-async def _engine(settings: BotSettings) -> Check:
+async def _engine(settings: BotSettings, texts: CheckTexts) -> Check:
     if not settings.engine_url:
-        return Check("engine", Health.OK, f"one of its own, with {installed_package().MODEL_NAME}")
+        return Check("engine", Health.OK, texts.engine_own.format(model=installed_package().MODEL_NAME))
     async with EngineClient(engine_address(settings)) as client:
         if not await client.is_ready():
-            return Check("engine", Health.PROBLEM, f"{settings.engine_url} is not ready", "look into its log")
+            detail = texts.engine_not_ready.format(url=settings.engine_url)
+            return Check("engine", Health.PROBLEM, detail, texts.engine_log)
         await client.require_access()
     return Check("engine", Health.OK, settings.engine_url)
 
 
-async def _project(name: str, gitlab: GitLab) -> Check:
+async def _project(name: str, gitlab: GitLab, texts: CheckTexts) -> Check:
     project = await gitlab.project(project_key(name))
     access = await gitlab.access_level(project.id, (await gitlab.me()).id)
     if access < Access.DEVELOPER:
-        return Check(name, Health.PROBLEM, "the bot is no Developer there", "give it the role Developer")
+        return Check(name, Health.PROBLEM, texts.project_role, texts.project_role_advice)
     try:
         hooks = [hook for hook in await gitlab.hooks(project.id) if hook.url.endswith("/webhook")]
     except GitLabRefused:
-        return Check(name, Health.OK, "polled; its hooks are only shown to Maintainers")
-    faults = [fault for hook in hooks if (fault := hook_fault(hook))]
+        return Check(name, Health.OK, texts.project_hooks_hidden)
+    faults = [fault for hook in hooks if (fault := hook_fault(hook, texts))]
     if faults:
-        return Check(name, Health.PROBLEM, "; ".join(faults), "mend the hook in GitLab")
-    return Check(name, Health.OK, f"polled, {len(hooks)} webhooks")
+        return Check(name, Health.PROBLEM, "; ".join(faults), texts.hook_advice)
+    return Check(name, Health.OK, texts.project_hooks.format(count=len(hooks)))
 
 
-def hook_fault(hook: Hook) -> str:
+def hook_fault(hook: Hook, texts: CheckTexts = ENGLISH) -> str:
     """Return what is wrong with a hook for the bot, or ""."""
     if hook.alert_status != _EXECUTABLE:
-        return f"{hook.url}: {hook.alert_status}, as it failed too often"
+        return texts.hook_off.format(url=hook.url, status=hook.alert_status)
     missing = [name for name in HOOK_EVENTS if not hook.events.get(name)]
-    return f"{hook.url}: does not send {', '.join(missing)}" if missing else ""
+    return texts.hook_silent.format(url=hook.url, events=", ".join(missing)) if missing else ""

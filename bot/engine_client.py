@@ -13,12 +13,14 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.connecting import proxy_for
+from engine.curves import LossCurve
 from engine.errors import ConfigError, Unreachable
 from engine.feedback import Feedback
 from engine.lifecycle import RegisteredAdapter
 from engine.refusals import refusal_of
 from engine.wire import Answer, Question
 
+CA_SETTING = "BOT_ENGINE_CA_FILE"
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 300
 _MOST_BYTES = 4 * 2**20
@@ -84,6 +86,10 @@ class EngineClient:
         found = await self._call("GET", "/v1/adapters", _Adapters, query={"project": project})
         return found.adapters
 
+    async def curve(self, project: str, version: str) -> LossCurve:
+        """Return the loss of an adapter's training; without points where it was not recorded."""
+        return await self._call("GET", f"/v1/adapters/{version}/curve", LossCurve, query={"project": project})
+
     async def roll_back(self, project: str, version: str) -> RegisteredAdapter:
         """Return the adapter that serves again."""
         body = {"project": project, "version": version}
@@ -142,6 +148,9 @@ class EngineClient:
                 return answer.status, _message(answer.headers), data
         except TimeoutError as error:
             raise Unreachable(f"{self._address.url} does not answer in time") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            said = getattr(error.certificate_error, "verify_message", "its certificate is not trusted")
+            raise Unreachable(f"{self._address.url}: {said}; {CA_SETTING} names what to trust") from error
         except aiohttp.ClientError as error:
             raise Unreachable(f"cannot reach {self._address.url}: {type(error).__name__}") from error
 
@@ -152,7 +161,7 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ConfigError(f"BOT_ENGINE_CA_FILE: {ca_file}: {error}") from error
+        raise ConfigError(f"{CA_SETTING}: {ca_file}: {error}") from error
 
 
 def _message(headers: Mapping[str, str]) -> Message:

@@ -28,6 +28,13 @@ def main(*words: str) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     target, *sources = map(Path, words)
+    names = [source.name for source in sources]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        print(
+            f"backup.py: two directories are called {twice!r}; each copy has its directory's name",
+            file=sys.stderr,
+        )
+        return 2
     try:
         for source in sources:
             print(f"{source} -> {back_up(source, target)}")

@@ -58,13 +58,15 @@ make sbom                                                        # build/sbom.cd
 cyclonedx-py requirements tenken-bundle/requirements.txt -o sbom.cdx.json
 ```
 
-Known weaknesses are looked up where there is a network:
+Known weaknesses are looked up where there is a network, by `pip-audit`:
 
 ```
-pip-audit --disable-pip --require-hashes -r tenken-bundle/requirements.txt
+grep -v '^tenken' tenken-bundle/requirements.txt > others.txt     # Tenken itself is in no index
+pip-audit --strict --disable-pip --require-hashes -r others.txt
 ```
 
-That asks a service for each package, so it is no part of what runs here, and was not done for this table.
+That asks PyPI for each package, so it is no part of what runs here, and was not done for this table. Without
+`--strict` a package of which nothing can be found out counts as one without weaknesses.
 
 """
 _STRICT_HEAD = """\

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from engine.curves import LossCurve
 from engine.errors import AdapterError
 from engine.probes import Probe
 from engine.scores import Calibration
@@ -51,6 +52,7 @@ class Manifest(BaseModel):
     licence: str = Field(min_length=1, description="Of the weights; Gemma's derivatives: Gemma Terms of Use.")
     created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     probe: Probe | None = Field(default=None, description="What it does to the base on a fixed text.")
+    curve: LossCurve | None = Field(default=None, description="The loss of its training, where it was kept.")
     files: dict[str, Sha256] = Field(default_factory=dict, description="File name -> sha256.")
 
 
@@ -65,6 +67,18 @@ class Adapter:
 
 def load_adapter(directory: Path) -> Adapter:
     """Return the adapter in `directory`; raises AdapterError unless it is whole and unchanged."""
+    manifest, version = read_manifest(directory)
+    _check_names(directory, manifest)
+    for name, expected in sorted(manifest.files.items()):
+        if hashlib.sha256(_read(directory / name)).hexdigest() != expected:
+            raise AdapterError(
+                f"{directory / name} is not the file that the manifest names: its sha256 differs"
+            )
+    return Adapter(directory, manifest, version)
+
+
+def read_manifest(directory: Path) -> tuple[Manifest, str]:
+    """Return what an adapter's manifest says, and the version that this makes it; looks at no other file."""
     text = _read(directory / MANIFEST)
     try:
         manifest = Manifest.model_validate_json(text)
@@ -72,13 +86,7 @@ def load_adapter(directory: Path) -> Adapter:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise AdapterError(f"{directory / MANIFEST}: {where}: {first['msg']}") from error
-    _check_names(directory, manifest)
-    for name, expected in sorted(manifest.files.items()):
-        if hashlib.sha256(_read(directory / name)).hexdigest() != expected:
-            raise AdapterError(
-                f"{directory / name} is not the file that the manifest names: its sha256 differs"
-            )
-    return Adapter(directory, manifest, _version(manifest.name, text))
+    return manifest, _version(manifest.name, text)
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> Adapter:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engine.cache import default_cache
 from engine.doctor import Check, Health
+from engine.doctor_texts import ENGLISH, DoctorTexts
 from engine.errors import TenkenError
 from engine.settings import ENV_FILE, EngineSettings, RunnerKind
 from engine.store.opening import DATABASE, data_directory, store_exists
@@ -24,47 +25,52 @@ _LEAST_FREE = 2**30
 _LEAST_MEMORY = 2 * 2**30
 _VANISHING = ("tmpfs", "ramfs", "overlay")
 _NATIVE = {RunnerKind.LLAMA: "xllamacpp", RunnerKind.TORCH: "torch", RunnerKind.OPENAI: "tokenizers"}
-_LIBRARY_ADVICE = "install what it names; llama.cpp needs OpenMP: apt-get install libgomp1"
 
 
 def examine_deployment(
-    settings: EngineSettings, tokens: Path | None, environ: Mapping[str, str] = os.environ
+    settings: EngineSettings,
+    tokens: Path | None,
+    environ: Mapping[str, str] = os.environ,
+    texts: DoctorTexts = ENGLISH,
 ) -> list[Check]:
     """Return all checks of a service's surroundings, in the order to read them."""
     data, cache = data_directory(settings, environ), settings.cache_dir or default_cache(environ)
+    make_token = texts.tokens_advice.format(file="FILE")
     return [
-        account(os.geteuid()),
-        unknown_variables("ENGINE_", EngineSettings.model_fields, environ),
-        readable_by_others("secrets", _secrets(settings, tokens, environ)),
-        _tried("tokens", "make one: tenken token create --tokens FILE", lambda: _tokens(tokens)),
-        keeps("data", data, "ENGINE_DATA_DIR"),
-        writable("cache", cache, "ENGINE_CACHE_DIR"),
-        _tried("database", "mend ENGINE_DATABASE_URL or ENGINE_DATA_DIR", lambda: _database(settings, data)),
-        memory(),
-        read_only_root(),
-        _tried("library", _LIBRARY_ADVICE, lambda: _library(settings.runner)),
-        proxy(environ),
+        account(os.geteuid(), texts),
+        unknown_variables("ENGINE_", EngineSettings.model_fields, environ, texts),
+        readable_by_others("secrets", _secrets(settings, tokens, environ), texts),
+        _tried("tokens", make_token, lambda: _tokens(tokens, texts)),
+        keeps("data", data, "ENGINE_DATA_DIR", texts),
+        writable("cache", cache, "ENGINE_CACHE_DIR", texts),
+        _tried("database", texts.database_advice, lambda: _database(settings, data, texts)),
+        memory(texts=texts),
+        read_only_root(texts=texts),
+        _tried("library", texts.library_advice, lambda: _library(settings.runner, texts)),
+        proxy(environ, texts),
     ]
 
 
-def account(uid: int) -> Check:
+def account(uid: int, texts: DoctorTexts = ENGLISH) -> Check:
     """Tell whether the service has an account of its own."""
     if uid == 0:
-        return Check(
-            "account", Health.PROBLEM, "root", "run it as an account of its own; see deploy/README.md"
-        )
-    return Check("account", Health.OK, f"uid {uid}")
+        return Check("account", Health.PROBLEM, texts.root, texts.account_advice)
+    return Check("account", Health.OK, texts.account.format(uid=uid))
 
 
-def unknown_variables(prefix: str, fields: Iterable[str], environ: Mapping[str, str]) -> Check:
+def unknown_variables(
+    prefix: str, fields: Iterable[str], environ: Mapping[str, str], texts: DoctorTexts = ENGLISH
+) -> Check:
     """Name variables that look like settings and are none: a misspelt one is ignored without a word."""
     known = {f"{prefix}{name.upper()}" for name in fields} | {f"{prefix}ENV_FILE"}
     given = [name for name in environ if name.upper().startswith(prefix)]
     given += [name for name in _in_file(environ.get(f"{prefix}ENV_FILE")) if name.upper().startswith(prefix)]
     unknown = sorted({name for name in given if name.upper() not in known})
     if not unknown:
-        return Check("settings", Health.OK, f"{len(set(given))} variables {prefix}..., all known")
-    return Check("settings", Health.PROBLEM, f"unknown: {', '.join(unknown)}", _meant(unknown, known))
+        detail = texts.variables_known.format(count=len(set(given)), prefix=prefix)
+        return Check("settings", Health.OK, detail)
+    detail = texts.variables_unknown.format(names=", ".join(unknown))
+    return Check("settings", Health.PROBLEM, detail, _meant(unknown, known, texts))
 
 
 def _in_file(path: str | None) -> list[str]:
@@ -75,19 +81,22 @@ def _in_file(path: str | None) -> list[str]:
     return list(dotenv_values(path))
 
 
-def _meant(unknown: Iterable[str], known: Iterable[str]) -> str:
+def _meant(unknown: Iterable[str], known: Iterable[str], texts: DoctorTexts) -> str:
     close = {name: difflib.get_close_matches(name.upper(), sorted(known), n=1) for name in unknown}
-    guesses = [f"{name}: did you mean {found[0]}?" for name, found in close.items() if found]
-    return "; ".join(guesses) or "remove them; the README lists all settings"
+    guesses = [
+        texts.variable_meant.format(name=name, guess=found[0]) for name, found in close.items() if found
+    ]
+    return "; ".join(guesses) or texts.variables_advice
 
 
-def readable_by_others(name: str, files: Iterable[Path]) -> Check:
+def readable_by_others(name: str, files: Iterable[Path], texts: DoctorTexts = ENGLISH) -> Check:
     """Name files with secrets that any account of this machine can read."""
     there = [path for path in files if path.is_file()]
     open_ = [str(path) for path in there if path.stat().st_mode & 0o007]
     if open_:
-        return Check(name, Health.PROBLEM, f"readable by all: {', '.join(open_)}", "chmod o= FILE")
-    return Check(name, Health.OK, f"{len(there)} files, none readable by all")
+        detail = texts.secrets_open.format(files=", ".join(open_))
+        return Check(name, Health.PROBLEM, detail, texts.secrets_open_advice)
+    return Check(name, Health.OK, texts.secrets_shut.format(count=len(there)))
 
 
 def _secrets(settings: EngineSettings, tokens: Path | None, environ: Mapping[str, str]) -> list[Path]:
@@ -95,37 +104,38 @@ def _secrets(settings: EngineSettings, tokens: Path | None, environ: Mapping[str
     return [path for path in (Path(named) if named else None, tokens, settings.signing_key) if path]
 
 
-def _tokens(path: Path | None) -> Check:
+def _tokens(path: Path | None, texts: DoctorTexts) -> Check:
     if path is None:
-        return Check("tokens", Health.ABSENT, "not looked at", "name them: --tokens FILE")
+        return Check("tokens", Health.ABSENT, texts.tokens_unknown, texts.tokens_unknown_advice)
     count = len(TokenFile(path).records)
     if not count:
-        advice = f"make one: tenken token create --tokens {path}"
-        return Check("tokens", Health.PROBLEM, f"{path}: none", advice)
-    return Check("tokens", Health.OK, f"{path}: {count}")
+        advice = texts.tokens_advice.format(file=path)
+        return Check("tokens", Health.PROBLEM, texts.tokens_none.format(file=path), advice)
+    return Check("tokens", Health.OK, texts.tokens.format(file=path, count=count))
 
 
-def keeps(name: str, directory: Path, variable: str) -> Check:
+def keeps(name: str, directory: Path, variable: str, texts: DoctorTexts = ENGLISH) -> Check:
     """Tell whether what is put into a directory is there after a restart, and whether there is room."""
-    check = writable(name, directory, variable)
+    check = writable(name, directory, variable, texts)
     if check.health is not Health.OK:
         return check
     kind, free = filesystem_of(directory), shutil.disk_usage(_existing(directory)).free
     if kind in _VANISHING:
-        detail = f"{check.detail}, on {kind}: gone with the container"
-        return Check(name, Health.PROBLEM, detail, f"mount a volume there, or set {variable}")
+        detail = texts.vanishing.format(directory=check.detail, kind=kind)
+        return Check(name, Health.PROBLEM, detail, texts.vanishing_advice.format(variable=variable))
     if free < _LEAST_FREE:
-        return Check(name, Health.PROBLEM, check.detail, "free 1 GiB")
+        return Check(name, Health.PROBLEM, check.detail, texts.full_advice)
     return check
 
 
-def writable(name: str, directory: Path, variable: str) -> Check:
+def writable(name: str, directory: Path, variable: str, texts: DoctorTexts = ENGLISH) -> Check:
     """Tell whether this process may write into a directory, or make it."""
     existing = _existing(directory)
-    detail = f"{directory}, {shutil.disk_usage(existing).free / 2**30:.1f} GiB free"
+    free = f"{shutil.disk_usage(existing).free / 2**30:.1f}"
+    detail = texts.directory.format(path=directory, gib=free)
     if not os.access(existing, os.W_OK | os.X_OK):
-        advice = f"give it to this account, or set {variable} to another directory"
-        return Check(name, Health.PROBLEM, f"{detail}, not writable", advice)
+        unwritable = texts.not_writable.format(directory=detail)
+        return Check(name, Health.PROBLEM, unwritable, texts.writable_advice.format(variable=variable))
     return Check(name, Health.OK, detail)
 
 
@@ -149,9 +159,9 @@ def filesystem_of(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) 
     return found[1]
 
 
-def _database(settings: EngineSettings, data: Path) -> Check:
+def _database(settings: EngineSettings, data: Path, texts: DoctorTexts) -> Check:
     if not store_exists(settings):
-        return Check("database", Health.ABSENT, f"{data / DATABASE}, made by the first start")
+        return Check("database", Health.ABSENT, texts.database_none.format(file=data / DATABASE))
     from engine.store.database import Database, engine_for, parse_url, sqlite_url
     from engine.store.migrations import HEAD, revision
 
@@ -165,19 +175,21 @@ def _database(settings: EngineSettings, data: Path) -> Check:
     finally:
         database.close()
     if found == HEAD:
-        return Check("database", Health.OK, f"{database.place}, revision {found}")
-    said = f"{database.place}, revision {found or 'none'}"
-    return Check("database", Health.ABSENT, f"{said}; brought to {HEAD} by the next start: back it up first")
+        detail = texts.database.format(place=database.place, revision=found)
+        return Check("database", Health.OK, detail)
+    revised = found or texts.database_unrevised
+    detail = texts.database_old.format(place=database.place, revision=revised, head=HEAD)
+    return Check("database", Health.ABSENT, detail)
 
 
-def memory(root: Path = Path("/")) -> Check:
+def memory(root: Path = Path("/"), texts: DoctorTexts = ENGLISH) -> Check:
     """Tell how much memory this process may take."""
     limit = _memory_limit(root)
     if limit is None:
-        return Check("memory", Health.OK, "no limit of a container or unit")
-    detail = f"{limit / 2**30:.1f} GiB at most"
+        return Check("memory", Health.OK, texts.memory_unlimited)
+    detail = texts.memory.format(gib=f"{limit / 2**30:.1f}")
     if limit < _LEAST_MEMORY:
-        return Check("memory", Health.PROBLEM, detail, "give it 2 GiB: the built-in model needs about one")
+        return Check("memory", Health.PROBLEM, detail, texts.memory_advice)
     return Check("memory", Health.OK, detail)
 
 
@@ -206,30 +218,29 @@ def _text(path: Path) -> str:
         return ""
 
 
-def read_only_root(path: Path = Path("/")) -> Check:
+def read_only_root(path: Path = Path("/"), texts: DoctorTexts = ENGLISH) -> Check:
     """Tell whether the root file system is read-only, as the images and units here have it."""
     if os.statvfs(path).f_flag & os.ST_RDONLY:
-        return Check("root file system", Health.OK, "read-only")
-    advice = "nothing here needs to write there: --read-only, ProtectSystem=strict"
-    return Check("root file system", Health.ABSENT, "writable", advice)
+        return Check("root file system", Health.OK, texts.root_read_only)
+    return Check("root file system", Health.ABSENT, texts.root_writable, texts.root_writable_advice)
 
 
-def _library(runner: RunnerKind) -> Check:
+def _library(runner: RunnerKind, texts: DoctorTexts) -> Check:
     """Load what computes: that it is installed does not say that the system has what it needs."""
     name = _NATIVE[runner]
     try:
         importlib.import_module(name)
     except (ImportError, OSError) as error:
-        return Check("library", Health.PROBLEM, f"{name}: {error}", _LIBRARY_ADVICE)
-    return Check("library", Health.OK, f"{name} loads")
+        return Check("library", Health.PROBLEM, f"{name}: {error}", texts.library_advice)
+    return Check("library", Health.OK, texts.library.format(name=name))
 
 
-def proxy(environ: Mapping[str, str]) -> Check:
+def proxy(environ: Mapping[str, str], texts: DoctorTexts = ENGLISH) -> Check:
     """Tell which proxies the environment names: requests may leave by them."""
     names = [name for name in ("https_proxy", "http_proxy", "all_proxy") if _given(name, environ)]
     if names:
-        return Check("proxy", Health.ABSENT, ", ".join(names), "see no_proxy, ENGINE_PROXY and the README")
-    return Check("proxy", Health.OK, "none in the environment")
+        return Check("proxy", Health.ABSENT, ", ".join(names), texts.proxy_advice)
+    return Check("proxy", Health.OK, texts.proxy_none)
 
 
 def _given(name: str, environ: Mapping[str, str]) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from engine.curves import LossCurve
+
 STATUS, EVENTS, PLOT = "status.json", "events.jsonl", "result.png"
 
 
@@ -116,13 +118,17 @@ class RunStatus(_Told):
     done: int = Field(default=0, description="Of the stage, in its own unit: merge requests, steps, items.")
     total: int | None = Field(default=None, description="None where nobody can tell.")
     eta_seconds: float | None = Field(default=None, description="Until the run is done.")
-    losses: tuple[float, ...] = Field(default=(), description="In training, in the order of the steps.")
-    validation_losses: tuple[float, ...] = ()
+    curve: LossCurve = LossCurve()
     started: datetime
     updated: datetime
     plan: RunPlan | None = None
     result: RunResult | None = None
     error: str = ""
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Those of training, in the order of the steps."""
+        return tuple(point.training for point in self.curve.points if point.training is not None)
 
     @property
     def is_finished(self) -> bool:

@@ -6,10 +6,15 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 DATA = Path(__file__).parent / "data"
+
+# How long one example takes is the machine's business: the limits on computing are in tests of their own.
+hypothesis.settings.register_profile("tenken", deadline=None)
+hypothesis.settings.load_profile("tenken")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

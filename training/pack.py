@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from engine.adapter_files import check_adapter
 from engine.adapters import CARD, CONFIG, WEIGHTS, Adapter, Manifest, write_manifest
+from engine.curves import LossCurve, LossPoint, Objective, curve_of
 from engine.errors import DataError
 from engine.probes import Probe
 from engine.scores import Calibration
@@ -40,6 +41,8 @@ class RunRecord(BaseModel):
     settings: dict[str, JsonValue]
     preference: dict[str, JsonValue] | None = Field(default=None, description="Where it was tuned on that.")
     versions: dict[str, str]
+    history: tuple[LossPoint, ...] = ()
+    best_step: int | None = None
 
 
 def pack(
@@ -71,6 +74,7 @@ def pack(
         seed=int(str(record.settings.get("seed", 0))),
         languages=tuple(languages),
         licence=licence,
+        curve=_curve(run, record),
     )
     return _write(run / "adapter", manifest, evaluation, card, out)
 
@@ -104,6 +108,14 @@ def _write(source: Path, manifest: Manifest, evaluation: Path, card: Path | None
 
 def _tuning(record: RunRecord) -> dict[str, JsonValue]:
     return {"preference": record.preference["settings"]} if record.preference else {}
+
+
+def _curve(run: Path, record: RunRecord) -> LossCurve | None:
+    objective = Objective.PREFERENCE if record.preference else Objective.LABELS
+    try:
+        return curve_of(record.history, record.best_step, objective) if record.history else None
+    except ValidationError as error:
+        raise DataError(f"{run / 'run.json'}: history: {error.errors()[0]['msg']}") from error
 
 
 def _scores(path: Path) -> dict[str, float]:

@@ -30,6 +30,12 @@ class TrainingPlan:
     choices: tuple[Choice[Any], ...]
     settings: FinetuneSettings
     forecast: Forecast
+    processes: int = 1  # that train together, each with such a card
+
+    @property
+    def step_tokens(self) -> int:
+        """Padded tokens of a step, of all processes."""
+        return self.settings.batch_tokens * self.settings.accumulation * self.processes
 
     @property
     def fits(self) -> bool:
@@ -44,6 +50,8 @@ class TrainingPlan:
             "rows": self.volume.rows,
             "validation_rows": self.volume.validation_rows,
             "tokens": self.volume.tokens,
+            "processes": self.processes,
+            "step_tokens": self.step_tokens,
             "settings": self.settings.model_dump(mode="json"),
             "why": {one.key: one.why.value for one in self.choices},
             "fits": self.fits,
@@ -62,8 +70,9 @@ def make_plan(
     given: FinetuneSettings | None = None,
     *,
     preset: bool = True,
+    processes: int = 1,
 ) -> TrainingPlan:
-    """Return the plan for training `base` on `rows` with `card`.
+    """Return the plan for training `base` on `rows` with `card`, in several processes with one for each.
 
     What was set in `given` stands; with `preset` the rest is chosen, without it keeps its usual value. Raises
     DataError without rows, ModelError where the model fits the card in no way.
@@ -73,13 +82,14 @@ def make_plan(
     size, volume = read_size(base), measure(base, rows, validation)
     own = given.model_dump(exclude_unset=True) if given else {}
     has_unsloth = find_spec("unsloth") is not None
-    choices = with_given(choose(size, card, volume, has_unsloth) if preset else (), own)
+    chosen = choose(size, card, volume, has_unsloth, processes) if preset else ()
+    choices = with_given(chosen, own)
     settings = settings_of(choices, own)
     unsloth = settings.backend is Backend.UNSLOTH or (
-        settings.backend is Backend.AUTO and has_unsloth and card.is_gpu
+        settings.backend is Backend.AUTO and has_unsloth and card.is_gpu and processes == 1
     )
-    expected = forecast(size, card, volume, settings, unsloth)
-    return TrainingPlan(base.name, card, volume, choices, settings, expected)
+    expected = forecast(size, card, volume, settings, unsloth, processes)
+    return TrainingPlan(base.name, card, volume, choices, settings, expected, processes)
 
 
 def measure(base: Path, rows: Sequence[Row], validation: Sequence[Row]) -> Volume:

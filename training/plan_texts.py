@@ -19,6 +19,7 @@ class PlanTexts:
     value: str
     reason: str
     forecast: str  # {steps} {time} {speed}
+    several: str  # {processes} {tokens} {each}
     memory: str  # {total} {weights} {adapter} {activations} {head}
     of_card: str  # {room}
     too_much: str
@@ -38,6 +39,7 @@ ENGLISH = PlanTexts(
     value="value",
     reason="why",
     forecast="about {steps} steps in {time}, {speed} tokens a second",
+    several="{processes} processes: {tokens} tokens a step, {each} in each",
     memory="memory: about {total} GiB (weights {weights}, adapter {adapter}, activations {activations}, "
     "logits {head})",
     of_card="of the card's {room} GiB",
@@ -54,6 +56,7 @@ ENGLISH = PlanTexts(
         Why.TRL_SHORT: "{tokens:,.0f} tokens are fewer than the 1.3 million after which Unsloth pays off",
         Why.TRL_MISSING: "Unsloth is not installed",
         Why.TRL_CPU: "on a CPU Unsloth is no faster",
+        Why.TRL_SEVERAL: "Unsloth trains in one process",
         Why.BFLOAT16: "bfloat16 fits: from {gib:.1f} of {room:.1f} GiB; 4 bits would be slower by a fifth",
         Why.FOUR_BITS: "bfloat16 would take at least {gib:.1f} of {room:.1f} GiB",
         Why.CPU_PRECISION: "a CPU trains in float32",
@@ -70,6 +73,9 @@ ENGLISH = PlanTexts(
         Why.BATCH_STEPS: "smaller than the usual 16,384, so that there are {steps:,.0f} steps in each epoch",
         Why.BATCH_CPU: "on a CPU larger steps are no faster",
         Why.BATCH_MEMORY: "{tokens:,.0f} at once would take {gib:.1f} of {room:.1f} GiB",
+        Why.BATCH_SHARED: "{processes:.0f} processes share a step of {tokens:,.0f} tokens",
+        Why.BATCH_LONGEST: "a row of {length:,.0f} has to fit each of {processes:.0f} processes: a step has "
+        "{step:,.0f} tokens, not {tokens:,.0f}",
         Why.PARTS: "parts of a step of {tokens:,.0f} tokens",
         Why.WHOLE: "a step fits whole",
         Why.EPOCHS_FEW: "little data has to be seen more often",
@@ -93,6 +99,7 @@ JAPANESE = PlanTexts(
     value="値",
     reason="理由",
     forecast="約 {steps} ステップ、{time}、毎秒 {speed} トークン",
+    several="{processes} プロセス: 1 ステップ {tokens} トークン、プロセスあたり {each}",
     memory="メモリ: 約 {total} GiB (重み {weights}、アダプター {adapter}、"
     "活性値 {activations}、ロジット {head})",
     of_card="カードの {room} GiB のうち",
@@ -110,6 +117,7 @@ JAPANESE = PlanTexts(
         Why.TRL_SHORT: "{tokens:,.0f} トークン。Unsloth は 130 万トークン以上で元が取れます",
         Why.TRL_MISSING: "Unsloth がインストールされていません",
         Why.TRL_CPU: "CPU では Unsloth も速くありません",
+        Why.TRL_SEVERAL: "Unsloth は 1 プロセスでのみ学習できます",
         Why.BFLOAT16: "bfloat16 で収まります ({room:.1f} GiB のうち {gib:.1f} GiB)。4 ビットは遅くなります",
         Why.FOUR_BITS: "bfloat16 では {room:.1f} GiB のうち少なくとも {gib:.1f} GiB が必要です",
         Why.CPU_PRECISION: "CPU では float32 で学習します",
@@ -126,6 +134,9 @@ JAPANESE = PlanTexts(
         Why.BATCH_STEPS: "1 エポックを {steps:,.0f} ステップにするため、通常の 16,384 より小さくしています",
         Why.BATCH_CPU: "CPU では大きくしても速くなりません",
         Why.BATCH_MEMORY: "一度に {tokens:,.0f} では {room:.1f} GiB のうち {gib:.1f} GiB が必要です",
+        Why.BATCH_SHARED: "{tokens:,.0f} トークンのステップを {processes:.0f} プロセスで分けます",
+        Why.BATCH_LONGEST: "{processes:.0f} プロセスのそれぞれに {length:,.0f} の行が収まる必要があるため、"
+        "1 ステップは {tokens:,.0f} でなく {step:,.0f} トークンです",
         Why.PARTS: "{tokens:,.0f} トークンのステップを分けます",
         Why.WHOLE: "1 ステップがそのまま収まります",
         Why.EPOCHS_FEW: "データが少ないため、繰り返し学習します",

@@ -44,6 +44,7 @@ class Why(Enum):
     UNSLOTH = "unsloth"
     TRL_SHORT = "trl_short"
     TRL_MISSING = "trl_missing"
+    TRL_SEVERAL = "trl_several"
     TRL_CPU = "trl_cpu"
     BFLOAT16 = "bfloat16"
     FOUR_BITS = "four_bits"
@@ -61,6 +62,8 @@ class Why(Enum):
     BATCH_STEPS = "batch_steps"
     BATCH_CPU = "batch_cpu"
     BATCH_MEMORY = "batch_memory"
+    BATCH_SHARED = "batch_shared"
+    BATCH_LONGEST = "batch_longest"
     PARTS = "parts"
     WHOLE = "whole"
     EPOCHS_FEW = "epochs_few"
@@ -116,24 +119,32 @@ class Forecast:
     seconds: float
 
 
-def choose(size: ModelSize, card: Card, volume: Volume, has_unsloth: bool) -> tuple[Choice[Any], ...]:
-    """Return settings for a training; raises ModelError where the model fits the card in no way."""
+def choose(
+    size: ModelSize, card: Card, volume: Volume, has_unsloth: bool, processes: int = 1
+) -> tuple[Choice[Any], ...]:
+    """Return settings for a training; raises ModelError where the model fits the card in no way.
+
+    Several processes, each with such a card, share a step: it has as many tokens as that of one process, so
+    they take as many steps and see the same.
+    """
     rank = _rank(volume)
     in_4bit = _precision(size, card, rank.value)
     way = Way(rank.value, _SMALL_PART, in_4bit.value, float32=not card.is_gpu)
     length = _length(size, card, volume, way)
-    recompute, batch, parts = _batches(size, card, way, length.value, _step(card, volume))
+    share = _shared(_step(card, volume), length.value, processes)
+    recompute, batch, parts = _batches(size, card, way, length.value, share)
     way = replace(way, tokens=batch.value, recompute=recompute.value)
     epochs = _epochs(volume, volume.tokens / _speed(size, card, way), card)
     tokens = round(volume.tokens * epochs.value)
-    backend = _backend(card, tokens, has_unsloth)
+    backend = _backend(card, tokens, has_unsloth, processes)
     way = replace(way, unsloth=backend.value is Backend.UNSLOTH)
-    steps = _steps(tokens, batch.value * parts.value)
+    steps = _steps(tokens, batch.value * parts.value * processes)
+    speed = _speed(size, card, way, processes)
     return (
         backend,
         in_4bit,
         recompute,
-        _compile(card, way, tokens / _speed(size, card, way)),
+        _compile(card, way, tokens / speed),
         rank,
         length,
         batch,
@@ -161,16 +172,21 @@ def with_given(choices: Sequence[Choice[Any]], given: Mapping[str, object]) -> t
 
 
 def forecast(
-    size: ModelSize, card: Card, volume: Volume, settings: FinetuneSettings, unsloth: bool
+    size: ModelSize,
+    card: Card,
+    volume: Volume,
+    settings: FinetuneSettings,
+    unsloth: bool,
+    processes: int = 1,
 ) -> Forecast:
-    """Return what a training with `settings` takes and how long it lasts."""
+    """Return what a training with `settings` takes, of memory in each process, and how long it lasts."""
     way = Way(
         settings.rank, settings.batch_tokens, settings.load_in_4bit, settings.gradient_checkpointing,
         unsloth, settings.compile_layers, float32=not card.is_gpu,
     )  # fmt: skip
-    speed = _speed(size, card, way)
+    speed = _speed(size, card, way, processes)
     tokens = round(volume.tokens * volume.within(settings.max_length) * settings.epochs)
-    steps = _steps(tokens, settings.batch_tokens * settings.accumulation)
+    steps = _steps(tokens, settings.batch_tokens * settings.accumulation * processes)
     share = 1.0
     if 0 < settings.max_steps < steps:
         share = settings.max_steps / steps
@@ -185,8 +201,11 @@ def forecast(
     )
 
 
-def _speed(size: ModelSize, card: Card, way: Way) -> float:
-    return gpu_speed(size, way, card.tflops) if card.is_gpu else cpu_speed(size, card.cores)
+def _speed(size: ModelSize, card: Card, way: Way, processes: int = 1) -> float:
+    """Return the tokens a second of all processes: each has a card of its own, a CPU they share."""
+    if not card.is_gpu:
+        return cpu_speed(size, card.cores)
+    return processes * gpu_speed(size, way, card.tflops)
 
 
 def _steps(tokens: int, step: int) -> int:
@@ -251,6 +270,17 @@ def _step(card: Card, volume: Volume) -> Choice[int]:
     return Choice("batch_tokens", tokens, Why.BATCH_STEPS, {"steps": max(1, volume.tokens // tokens)})
 
 
+def _shared(step: Choice[int], length: int, processes: int) -> Choice[int]:
+    """Return each process's share of a step: a row that is kept has to fit into it."""
+    if processes == 1:
+        return step
+    share = math.ceil(step.value / processes)
+    numbers = {"processes": processes, "tokens": step.value, "length": length, "step": length * processes}
+    if share < length:
+        return Choice(step.key, length, Why.BATCH_LONGEST, numbers)
+    return Choice(step.key, share, Why.BATCH_SHARED, numbers)
+
+
 def _batches(
     size: ModelSize, card: Card, way: Way, length: int, step: Choice[int]
 ) -> tuple[Choice[bool], Choice[int], Choice[int]]:
@@ -265,15 +295,18 @@ def _batches(
     )  # fmt: skip
     if keep or _fits(size, card, again):
         return recompute, replace(step, value=wanted), Choice("accumulation", 1, Why.WHOLE)
-    micro = max(
+    largest = max(
         (n for n in (*_BATCHES, length) if length <= n and _fits(size, card, replace(again, tokens=n))),
         default=length,
     )
+    parts = math.ceil(wanted / largest)
+    micro = max(length, math.ceil(wanted / parts))  # parts of one size: the step is no larger than wished for
     numbers = {"gib": memory_of(size, again).total, "tokens": wanted, **room}
+    processes = step.numbers.get("processes", 1)
     return (
         recompute,
         Choice("batch_tokens", micro, Why.BATCH_MEMORY, numbers),
-        Choice("accumulation", math.ceil(wanted / micro), Why.PARTS, {"tokens": wanted}),
+        Choice("accumulation", parts, Why.PARTS, {"tokens": wanted * processes}),
     )
 
 
@@ -291,9 +324,11 @@ def _epochs(volume: Volume, seconds: float, card: Card) -> Choice[float]:
     return Choice("epochs", wanted, why)
 
 
-def _backend(card: Card, tokens: int, has_unsloth: bool) -> Choice[Backend]:
+def _backend(card: Card, tokens: int, has_unsloth: bool, processes: int) -> Choice[Backend]:
     if not card.is_gpu:
         return Choice("backend", Backend.TRL, Why.TRL_CPU)
+    if processes > 1:
+        return Choice("backend", Backend.TRL, Why.TRL_SEVERAL)
     if not has_unsloth:
         return Choice("backend", Backend.TRL, Why.TRL_MISSING)
     if tokens < _UNSLOTH_FROM:

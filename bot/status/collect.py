@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -13,13 +14,26 @@ from bot.durable import Durable
 from bot.errors import GitLabError
 from bot.gitlab import GitLab
 from bot.polling import Watermarks
-from bot.status.facts import Facts, Job, ProjectFacts, job_of_piece, opinions_by_adapter, opinions_of
+from bot.retrain_jobs import PREPARE, TRAIN
+from bot.status.facts import (
+    Facts,
+    Job,
+    JobState,
+    ProjectFacts,
+    job_of_piece,
+    opinions_by_adapter,
+    opinions_of,
+)
+from engine.curves import LossCurve
 from engine.errors import AccessRefused, NotReady, TenkenError, Unreachable
 from engine.feedback import Feedback
 from engine.lifecycle import RegisteredAdapter
+from engine.retraining import RunState, RunStatus
 
 _MOST_OPEN, _MOST_FINISHED, _MOST_PROJECTS = 100, 50, 20
 _DAY, _MOST_COUNTED = 86_400.0, 5000
+_MOST_CURVES = 6  # of a project
+_TRAINING = (PREPARE, TRAIN)
 _KEPT_SECONDS = 10.0
 _ENGINE_SECONDS = 10.0
 _log = structlog.get_logger()
@@ -31,8 +45,18 @@ class Learned(Protocol):
     async def adapters(self, project: str) -> tuple[RegisteredAdapter, ...]:
         """Return the adapters of a project, the newest first."""
 
+    async def curve(self, project: str, version: str) -> LossCurve:
+        """Return the loss of an adapter's training; without points where it was not recorded."""
+
     async def feedback(self, project: str) -> tuple[Feedback, ...]:
         """Return what people said of findings in a project, the latest first."""
+
+
+class Trainings(Protocol):
+    """What is known here of trainings."""
+
+    def latest(self, project_id: int) -> RunStatus | None:
+        """Return how far a project's newest training is, None where there never was one here. Blocks."""
 
 
 class Collector:
@@ -44,14 +68,17 @@ class Collector:
         gitlab: GitLab,
         learned: Learned,
         watermarks: Watermarks,
+        trainings: Trainings,
         kept_seconds: float = _KEPT_SECONDS,
     ) -> None:
         self._durable = durable
         self._gitlab = gitlab
         self._learned = learned
         self._watermarks = watermarks
+        self._trainings = trainings
         self._kept_seconds = kept_seconds
         self._paths: dict[int, str] = {}
+        self._curves: dict[int, dict[str, LossCurve]] = {}  # project -> version -> what never changes
         self._facts: Facts | None = None
         self._lock = asyncio.Lock()
 
@@ -67,7 +94,8 @@ class Collector:
         marks = await self._watermarks.load()
         named = {job.project_id for job in (*open_, *finished) if job.project_id is not None}
         ids = [*sorted(named), *sorted(set(marks) - named)]  # where something happens comes first
-        projects, answers = await self._projects(ids[:_MOST_PROJECTS])
+        found, answers = await self._projects(ids[:_MOST_PROJECTS])
+        projects = await asyncio.to_thread(self._with_trainings, found, open_)
         silent = self._durable.options.silent_seconds
         return Facts(time.time(), workers, silent, open_, finished, today, projects, answers)
 
@@ -111,10 +139,40 @@ class Collector:
 
     async def _learned_in(self, project: ProjectFacts) -> ProjectFacts:
         adapters = await self._learned.adapters(project.path)
+        curves = await self._curves_of(project, adapters[:_MOST_CURVES])
+        found = replace(project, adapters=adapters, curves=curves)
         try:
             feedback = await self._learned.feedback(project.path)
         except AccessRefused:
-            return ProjectFacts(project.id, project.path, adapters)
-        return ProjectFacts(
-            project.id, project.path, adapters, opinions_of(feedback), opinions_by_adapter(feedback)
-        )
+            return found
+        return replace(found, opinions=opinions_of(feedback), by_adapter=opinions_by_adapter(feedback))
+
+    async def _curves_of(
+        self, project: ProjectFacts, adapters: Sequence[RegisteredAdapter]
+    ) -> dict[str, LossCurve]:
+        """Return the curves of those that have one; an engine that knows of none is an older one."""
+        wanted = [adapter.version for adapter in adapters]
+        known = self._curves.setdefault(project.id, {})
+        for version in known.keys() - set(wanted):
+            del known[version]
+        try:
+            for version in wanted:
+                if version not in known:
+                    known[version] = await self._learned.curve(project.path, version)
+        except TenkenError as error:
+            _log.warning("status.no_curve", error=type(error).__name__)
+        return {version: curve for version, curve in known.items() if curve.points}
+
+    def _with_trainings(
+        self, projects: Sequence[ProjectFacts], open_: Sequence[Job]
+    ) -> tuple[ProjectFacts, ...]:
+        """Add the trainings that run: what a run says of itself holds while somebody is at work on it."""
+        training = {
+            job.project_id for job in open_ if job.kind in _TRAINING and job.state is JobState.RUNNING
+        }
+        found = []
+        for project in projects:
+            status = self._trainings.latest(project.id) if project.id in training else None
+            runs = status is not None and status.state is RunState.RUNNING
+            found.append(replace(project, training=status) if runs else project)
+        return tuple(found)

@@ -10,8 +10,10 @@ from enum import StrEnum
 from typing import Any
 
 from bot.orders import Piece
+from engine.curves import LossCurve
 from engine.feedback import Feedback, FeedbackVerdict
 from engine.lifecycle import RegisteredAdapter
+from engine.retraining import RunStatus
 
 
 class JobState(StrEnum):
@@ -79,6 +81,8 @@ class ProjectFacts:
     adapters: tuple[RegisteredAdapter, ...] | None = None
     opinions: Opinions | None = None
     by_adapter: Mapping[str, Opinions] = field(default_factory=dict)
+    curves: Mapping[str, LossCurve] = field(default_factory=dict)  # of the newest adapters that have one
+    training: RunStatus | None = None  # that is under way here
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
 from bot.status.charts import bar, line
 from bot.status.facts import Facts, Job, JobState, Opinions, ProjectFacts
+from bot.status.tables import table
 from bot.status.texts import STATUS_TEXTS
+from bot.status.trainings import Trainings
 from bot.texts import TEXTS
 from engine.lifecycle import RegisteredAdapter
 from engine.wire import Language
@@ -23,6 +25,7 @@ class Page:
         self._facts = facts
         self._language = language
         self._texts = STATUS_TEXTS[language]
+        self._trainings = Trainings(language)
         self._gitlab_url = gitlab_url.rstrip("/")
         self._paths = {project.id: project.path for project in facts.projects}
 
@@ -78,7 +81,7 @@ class Page:
     def _jobs(self, name: str, title: str, jobs: Sequence[Job], none: str) -> str:
         if not jobs:
             return self._section(name, title, f"<p>{escape(none)}</p>")
-        return self._section(name, title, _table(self._texts.columns, map(self._job, jobs), title))
+        return self._section(name, title, table(self._texts.columns, map(self._job, jobs), title))
 
     def _job(self, job: Job) -> Sequence[str]:
         texts = self._texts
@@ -104,7 +107,10 @@ class Page:
     def _project(self, project: ProjectFacts) -> str:
         texts = self._texts
         body = f"<h3>{escape(texts.feedback)}</h3>{self._feedback(project)}"
-        body += f"<h3>{escape(texts.adapters)}</h3>{self._adapters(project)}"
+        body += self._trainings.under_way(project)
+        body += (
+            f"<h3>{escape(texts.adapters)}</h3>{self._adapters(project)}{self._trainings.finished(project)}"
+        )
         return self._section(f"project-{project.id}", f"{texts.project} {project.path}", body)
 
     def _feedback(self, project: ProjectFacts) -> str:
@@ -130,7 +136,7 @@ class Page:
         newest = project.adapters[:_MOST_ADAPTERS]
         rows = [self._adapter(adapter, project.by_adapter) for adapter in newest]
         head = (*texts.adapter_columns, texts.useful_column)
-        return _table(head, rows, f"{texts.adapters} {project.path}") + self._charts(newest)
+        return table(head, rows, f"{texts.adapters} {project.path}") + self._charts(newest)
 
     def _adapter(self, adapter: RegisteredAdapter, opinions: Mapping[str, Opinions]) -> Sequence[str]:
         said, state = opinions.get(adapter.version), TEXTS[self._language].adapter_state[adapter.state]
@@ -166,16 +172,6 @@ class Page:
         if seconds < 90:
             return self._texts.seconds.format(seconds=round(seconds))
         return self._texts.minutes.format(minutes=round(seconds / 60))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> str:
-    """Return a table that can be scrolled sideways, by keys too. Cells are HTML, the rest is text."""
-    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(label)}">'
-        f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def _time(seconds: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.status.facts import JobState
+from engine.curves import Objective
 from engine.feedback import FeedbackVerdict
 from engine.wire import Language
 
@@ -53,6 +54,18 @@ class StatusTexts:
     useful_column: str
     scores_by_version: str
     chart: str  # {score} {first} {last} {versions}
+    losses: str
+    training_now: str
+    steps_done: str  # {done} {total}
+    training_loss: str
+    validation_loss: str
+    from_to: str  # {name} {first} {last}
+    sentence: str  # between two of these
+    axis_step: str
+    axis_loss: Mapping[Objective, str]
+    kept: str  # {step}
+    numbers: str
+    loss_columns: tuple[str, str, str]
     engine_away: str
 
 
@@ -121,6 +134,18 @@ _ENGLISH = StatusTexts(
     useful_column="Of use",
     scores_by_version="Scores from version to version",
     chart="{score}: from {first} to {last} over {versions} versions",
+    losses="Loss in training",
+    training_now="Training under way",
+    steps_done="step {done} of {total}",
+    training_loss="training",
+    validation_loss="validation",
+    from_to="{name}: {first} → {last}",
+    sentence="; ",
+    axis_step="step",
+    axis_loss={Objective.LABELS: "loss, nats a label", Objective.PREFERENCE: "loss of preference"},
+    kept="kept: step {step}",
+    numbers="Numbers",
+    loss_columns=("Step", "Training", "Validation"),
     engine_away="The engine does not answer, so nothing is known of adapters and feedback.",
 )
 
@@ -189,6 +214,18 @@ _JAPANESE = StatusTexts(
     useful_column="有用率",
     scores_by_version="バージョンごとのスコアの推移",
     chart="{score}：{versions} バージョンで {first} から {last} へ",
+    losses="学習時の損失",
+    training_now="実行中の学習",
+    steps_done="{total} ステップ中 {done} ステップ完了",
+    training_loss="学習",
+    validation_loss="検証",
+    from_to="{name}：{first} → {last}",
+    sentence="、",
+    axis_step="ステップ",
+    axis_loss={Objective.LABELS: "損失（ラベルあたり nats）", Objective.PREFERENCE: "選好学習の損失"},
+    kept="採用：ステップ {step}",
+    numbers="数値",
+    loss_columns=("ステップ", "学習", "検証"),
     engine_away="エンジンが応答しないため、アダプターとフィードバックの情報がありません。",
 )
 

@@ -15,6 +15,7 @@ from engine.adapters import FILES, MANIFEST
 from engine.api.problems import Problem, ProblemKind
 from engine.api.routes import CALLER, Route, answer, read_body
 from engine.api.uploads import PARTS, received
+from engine.curves import LossCurve
 from engine.errors import AdapterConflict, AdapterError, UnknownAdapter
 from engine.lifecycle import DEFAULT_PROJECT, AdapterState, Promotion, RegisteredAdapter, score_rows
 from engine.store.registry import Registry
@@ -83,6 +84,10 @@ def routes(registry: Registry, base_sha256: str | None = None) -> tuple[Route, .
     async def show(request: web.Request) -> web.StreamResponse:
         project, version = _queried(request), request.match_info["version"]
         return answer(await _asked(lambda: registry.show(project, version)))
+
+    async def curve(request: web.Request) -> web.StreamResponse:
+        project, version = _queried(request), request.match_info["version"]
+        return answer(await _asked(lambda: registry.curve(project, version)))
 
     async def upload(request: web.Request) -> web.StreamResponse:
         project = _queried(request)
@@ -197,6 +202,16 @@ def routes(registry: Registry, base_sha256: str | None = None) -> tuple[Route, .
             query=_PROJECT,
             path_patterns=one,
             problems=(unknown,),
+        ),
+        Route(
+            "GET",
+            "/v1/adapters/{version}/curve",
+            curve,
+            "The loss of an adapter's training by step; without points where it was not recorded.",
+            {200: LossCurve},
+            query=_PROJECT,
+            path_patterns=one,
+            problems=(unknown, ProblemKind.INVALID_ADAPTER),
         ),
         Route(
             "GET",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.adapters import load_adapter
 from engine.bundle.contents import MANIFEST, BundledWheel, Contents, write_sums
+from engine.bundle.texts import ENGLISH, BundleTexts
 from engine.bundle.wheels import Target, Wheel, fetch, requirements
 from engine.errors import InputError
 
@@ -35,7 +36,13 @@ Fetch = Callable[[Path, Iterable[str], Target, Path], tuple[Wheel, ...]]
 """Gets the wheels of a checkout with extras for a target into a folder."""
 
 
-def make_bundle(wish: Wish, out: Path, tell: Callable[[str], None], fetch: Fetch = fetch) -> Contents:
+def make_bundle(
+    wish: Wish,
+    out: Path,
+    tell: Callable[[str], None],
+    fetch: Fetch = fetch,
+    texts: BundleTexts = ENGLISH,
+) -> Contents:
     """Make the bundle at `out` and return what it holds; `tell` hears what is being done.
 
     Raises InputError for a wish that cannot be met, AdapterError for an adapter that is not whole,
@@ -45,7 +52,7 @@ def make_bundle(wish: Wish, out: Path, tell: Callable[[str], None], fetch: Fetch
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         folder = Path(scratch) / out.name
-        contents = _fill(wish, folder, tell, fetch)
+        contents = _fill(wish, folder, tell, fetch, texts)
         folder.chmod(0o755)
         folder.rename(out)
     return contents
@@ -65,18 +72,20 @@ def _check(wish: Wish, out: Path) -> None:
         raise InputError(f"--model {wish.model}: there is no such file or directory")
 
 
-def _fill(wish: Wish, folder: Path, tell: Callable[[str], None], fetch: Fetch) -> Contents:
+def _fill(
+    wish: Wish, folder: Path, tell: Callable[[str], None], fetch: Fetch, texts: BundleTexts
+) -> Contents:
     wheelhouse = folder / "wheels"
     wheelhouse.mkdir(parents=True)
     adapters = tuple(load_adapter(path) for path in wish.adapters)
-    tell(f"fetching wheels for {', '.join(wish.extras) or 'no extra'}")
+    tell(texts.fetching.format(extras=", ".join(wish.extras) or texts.no_extra))
     wheels = fetch(wish.source, wish.extras, wish.target, wheelhouse)
     (folder / "requirements.txt").write_text(requirements(wheels, wish.extras), "utf-8")
     for adapter in adapters:
-        tell(f"adapter {adapter.version}")
+        tell(texts.adapter.format(version=adapter.version))
         shutil.copytree(adapter.path, folder / "adapters" / adapter.version)
     if wish.model is not None:
-        tell(f"model {wish.model.name}")
+        tell(texts.model.format(name=wish.model.name))
         _copy(wish.model, folder / "model" / wish.model.name)
     if (wish.source / "deploy").is_dir():
         shutil.copytree(wish.source / "deploy", folder / "deploy", ignore=shutil.ignore_patterns(*_SECRETS))
@@ -87,7 +96,7 @@ def _fill(wish: Wish, folder: Path, tell: Callable[[str], None], fetch: Fetch) -
     (folder / _INSTALLER.name).chmod(0o755)
     contents = _contents(wish, wheels, tuple(adapter.version for adapter in adapters))
     (folder / MANIFEST).write_text(contents.model_dump_json(indent=1) + "\n", "utf-8")
-    tell(f"{write_sums(folder)} files")
+    tell(texts.files.format(count=write_sums(folder)))
     return contents
 
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from engine.bundle.making import Wish, make_bundle
+from engine.bundle.texts import BUNDLE_TEXTS
 from engine.bundle.wheels import Target
-from engine.cli.command import Command, Surroundings
+from engine.cli.command import Command, Surroundings, add_language
 from engine.exits import ExitCode
 
 _EXTRAS = "bot,cpu,lsp,postgres,serve,signing,syntax"
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a checkout; the one that this runs from",
     )
+    add_language(parser)
 
 
 def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
@@ -47,12 +49,13 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
         adapters=tuple(around.folder / path for path in arguments.adapter),
         model=around.folder / arguments.model if arguments.model else None,
     )
-    out = around.folder / arguments.directory
-    contents = make_bundle(wish, out, lambda text: print(f"tenken: {text}", file=sys.stderr))
-    print(
-        f"{out}: tenken {contents.version} for Python {contents.python} on {contents.machine}, "
-        f"{len(contents.wheels)} wheels, {_size(out)} MiB; next, there: ./install.sh"
-    )
+    out, texts = around.folder / arguments.directory, BUNDLE_TEXTS[arguments.lang]
+    contents = make_bundle(wish, out, lambda text: print(f"tenken: {text}", file=sys.stderr), texts=texts)
+    made = texts.made.format(
+        directory=out, version=contents.version, python=contents.python, machine=contents.machine,
+        wheels=len(contents.wheels), size=_size(out),
+    )  # fmt: skip
+    print(made)
     return ExitCode.OK
 
 

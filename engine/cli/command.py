@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from engine.errors import InputError
 from engine.exits import ExitCode
 from engine.opening import OpenRunner
+from engine.wire import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,24 @@ def add_action(
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(act=act)
     return parser
+
+
+def add_language(parser: argparse.ArgumentParser) -> None:
+    """Add `--lang` for what a command says itself; if it is not given, the locale decides."""
+    parser.add_argument(
+        "--lang",
+        type=Language,
+        choices=list(Language),
+        default=language_of_locale(os.environ),
+        help="language of what is said; that of the locale (LC_ALL, LANG) if not given",
+    )
+
+
+def language_of_locale(environ: Mapping[str, str]) -> Language:
+    """Return the language of messages in an environment."""
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((environ[name] for name in names if environ.get(name)), "")
+    return Language.JA if locale.lower().startswith("ja") else Language.EN
 
 
 def refused(error: ValidationError) -> InputError:

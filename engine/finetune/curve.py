@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.finetune.record import Point
+from engine.curves import LossPoint
 
 log = logging.getLogger(__name__)
 
 
-def draw_losses(history: Sequence[Point], path: Path) -> None:
+def draw_losses(history: Sequence[LossPoint], path: Path) -> None:
     """Draw training and validation loss over steps to `path`; without matplotlib, only say so."""
     try:
         from matplotlib.figure import Figure

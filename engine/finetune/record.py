@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.adapters import CONFIG, WEIGHTS
+from engine.curves import LossPoint
 from engine.finetune.settings import Backend, FinetuneSettings, PreferenceSettings
 
 RUN = "run.json"
@@ -21,8 +22,6 @@ ORIGIN = "tenken.json"
 """Beside a converted base model: the sha256 of the GGUF that it was made of."""
 
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "tokenizers")
-Point = tuple[int, float | None, float | None]
-"""Step, training loss, validation loss; nats a label."""
 
 
 class Likelihoods(BaseModel):
@@ -70,7 +69,7 @@ class TrainingRun(BaseModel):
     tokens: int = Field(description="Trained on in all steps, padding not counted.")
     seconds: float = Field(description="Of training, since it was last resumed.")
     tokens_per_second: float
-    history: tuple[Point, ...]
+    history: tuple[LossPoint, ...] = Field(description="Step, training loss, validation loss.")
     versions: dict[str, str]
     device: str
 
@@ -127,14 +126,14 @@ def read_run(out: Path) -> TrainingRun | None:
         return None
 
 
-def history(logs: Iterable[Mapping[str, Any]]) -> tuple[Point, ...]:
+def history(logs: Iterable[Mapping[str, Any]]) -> tuple[LossPoint, ...]:
     """Return the losses of a trainer's log, one entry a step."""
     points: dict[int, list[float | None]] = {}
     for entry in logs:
         for index, name in enumerate(("loss", "eval_loss")):
             if name in entry:
                 points.setdefault(int(entry["step"]), [None, None])[index] = float(entry[name])
-    return tuple((step, loss, validation) for step, (loss, validation) in sorted(points.items()))
+    return tuple(LossPoint(step, *losses) for step, losses in sorted(points.items()))
 
 
 def base_sha256(base: Path) -> str | None:

@@ -16,7 +16,8 @@ from sqlalchemy import delete as delete_from
 
 from engine import signing
 from engine.adapter_files import AdapterFiles, check_adapter
-from engine.adapters import Adapter
+from engine.adapters import Adapter, read_manifest
+from engine.curves import LossCurve
 from engine.errors import AdapterConflict, AdapterError, UnknownAdapter
 from engine.lifecycle import Action, AdapterState, Promotion, RegisteredAdapter
 from engine.store.database import Database
@@ -85,6 +86,13 @@ class Registry:
         """Return the project's champion, if it has one."""
         with self._database.reading() as connection:
             return _champion(connection, project)
+
+    def curve(self, project: str, version: str) -> LossCurve:
+        """Return the loss of an adapter's training; without points where it was not recorded."""
+        manifest, found = read_manifest(self.directory(self.show(project, version)))
+        if found != version:
+            raise AdapterError(f"{version} was changed: its manifest makes it {found}")
+        return manifest.curve or LossCurve()
 
     def directory(self, adapter: RegisteredAdapter) -> Path:
         """Return where the adapter's files are."""

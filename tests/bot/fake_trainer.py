@@ -19,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from engine.curves import LossCurve, LossPoint
 from engine.retraining import (
     PLOT,
     STATUS,
@@ -107,7 +108,8 @@ def _tell(story: Story, run: Path, history: Path, script: dict[str, Any], *, dry
     losses: list[float] = []
     while not losses or _script(history).get("endless"):
         losses.append(round(2.0 / (1 + len(losses)), 3))
-        story.tell(done=min(99, len(losses)), losses=tuple(losses[-50:]), eta_seconds=60.0)
+        points = tuple(LossPoint(step + 1, loss) for step, loss in enumerate(losses))[-50:]
+        story.tell(done=min(99, len(losses)), curve=LossCurve(points=points), eta_seconds=60.0)
         time.sleep(0.02)
     if script.get("deaths", 0) > len((history / "starts.jsonl").read_text().splitlines()) - 2:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.status.facts import Facts, Job, JobState, ProjectFacts, opinions_by_adapter, opinions_of
+from engine.curves import LossCurve
 from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
 from engine.lifecycle import AdapterState, RegisteredAdapter
+from engine.retraining import RunStatus, Stage
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
@@ -38,6 +40,15 @@ ADAPTERS = (
     adapter("team-2", AdapterState.CHAMPION, 1, line_auc=0.953, right_line=0.81),
     adapter("team-1", AdapterState.RETIRED, 9, line_auc=0.91),
 )
+
+
+def training(curve: LossCurve, **changes: Any) -> RunStatus:
+    """Return a training under way."""
+    status = RunStatus(
+        run="one", project="team/app", stage=Stage.TRAIN, done=155, total=400, started=NOW, updated=NOW,
+        curve=curve,
+    )  # fmt: skip
+    return status.model_copy(update=changes)
 
 
 def job(state: JobState, what: str = "command", *, kind: str = "review", ended: float | None = None) -> Job:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 from bot_world import SECRET, World, world
+from both_languages import require_same, texts_of
 
 from bot.__main__ import main
+from bot.check_texts import CHECK_TEXTS
 from bot.checks import HOOK_EVENTS, hook_fault
 from bot.cli.register import secret_for
 from bot.gitlab import Hook
 from bot.settings import BotSettings
 from engine.errors import ConfigError
 from engine.exits import ExitCode
+from engine.wire import Language
 
 URL = "https://bot.example/webhook"
 Run = Callable[..., int]
@@ -97,6 +100,33 @@ def test_what_is_wrong_is_named_with_what_to_do(
     assert set(problems) == {"settings", "engine", "team/app"}
     assert problems["settings"] == "BOT_ENGIN_TOKEN: did you mean BOT_ENGINE_TOKEN?"
     assert "!!  token" in second
+
+
+def test_a_check_speaks_japanese(
+    tmp_path: Path,
+    configured: Callable[[World], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the locale does, or --lang says so; both languages say everything."""
+    require_same(CHECK_TEXTS[Language.EN], CHECK_TEXTS[Language.JA])
+    english = dict(texts_of(CHECK_TEXTS[Language.EN]))
+    assert all(text != english[key] for key, text in texts_of(CHECK_TEXTS[Language.JA]))
+
+    async def run() -> None:
+        async with world(tmp_path) as at:
+            configured(at)
+            at.project.members[at.fake.bot.id] = 20
+            monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
+            assert await call("check") == ExitCode.ENGINE
+            assert await call("check", "--lang", "en") == ExitCode.ENGINE
+
+    asyncio.run(run())
+    said = capsys.readouterr().out
+    assert "設定" in said
+    assert "データベース" in said
+    assert "-> Developer のロールを与えてください" in said
+    assert "-> give it the role Developer" in said
 
 
 def test_nothing_set_is_said_at_once(

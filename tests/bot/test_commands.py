@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from effort import computing_seconds
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.commands import GITLAB_QUICK_ACTIONS, MAX_COMMANDS, Command, Grammar, Parsed, Unknown, parse_note
@@ -243,7 +243,6 @@ pieces = st.sampled_from(
 notes = st.lists(pieces, max_size=40).map("".join)
 
 
-@settings(deadline=None)
 @given(st.one_of(notes, st.text(max_size=300)))
 def test_any_text_is_read(text: str) -> None:
     """Nothing somebody writes breaks the parser, and what it finds is a known command at a line's start."""
@@ -254,14 +253,12 @@ def test_any_text_is_read(text: str) -> None:
         assert any(line.startswith(calls) for line in starts)
 
 
-@settings(deadline=None)
 @given(notes)
 def test_in_a_fence_nothing_is_said(text: str) -> None:
     """Whatever stands in a fence that it cannot close calls nothing."""
     assert parse(f"~~~~~~~~\n{text}\n~~~~~~~~").commands == ()
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=50))
 def test_a_command_on_the_first_line_is_always_heard(rest: str) -> None:
     """Nothing behind it on its line, and nothing in the paragraph below, can take it back."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from certificates import self_signed
 
+from bot.addresses import review_options
 from bot.engine_client import EngineAddress, EngineClient
+from bot.reviewer import EngineReviewer
 from engine.api.problems import Problem, ProblemKind
 from engine.errors import AccessRefused, AdapterConflict, NotReady, QueueFull, Unreachable
 from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
-from engine.wire import Language, Question
+from engine.server import tls_context
+from engine.wire import Language, Question, ReviewRequest
 
 QUESTION = Question(
     question="Why?",
@@ -27,6 +33,7 @@ QUESTION = Question(
 FEEDBACK = Feedback(
     fingerprint="0" * 16, verdict=FeedbackVerdict.WRONG, project="team/app", source=FeedbackSource.MR
 )
+REQUEST = ReviewRequest(diff="--- a/a.py\n+++ b/a.py\n@@ -1 +1,2 @@\n a\n+b = 1\n")
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -129,6 +136,34 @@ def test_what_is_no_engine() -> None:
                 await client.ask(QUESTION)
         with pytest.raises(Unreachable):
             await client.ask(QUESTION)
+
+    asyncio.run(main())
+
+
+def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
+    """Both ways to the engine name the bot's own setting, and take what it names."""
+    certificate, key = self_signed(tmp_path)
+
+    async def curve(request: web.Request) -> web.Response:
+        return web.json_response({"points": [[10, 2.5, None]]})
+
+    async def main() -> None:
+        runner = web.AppRunner(web.Application(), access_log=None)
+        runner.app.router.add_get("/v1/adapters/team-1/curve", curve)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls_context(certificate, key)).start()
+        try:
+            address = EngineAddress(f"https://localhost:{runner.addresses[0][1]}")
+            named = r"https://localhost:\d+: .*; BOT_ENGINE_CA_FILE names what to trust"
+            async with EngineClient(address) as client:
+                with pytest.raises(Unreachable, match=named):
+                    await client.curve("team/app", "team-1")
+            with pytest.raises(Unreachable, match=named):
+                await EngineReviewer(address.url, review_options(address)).review(REQUEST, lambda _: None)
+            async with EngineClient(replace(address, ca_file=certificate)) as client:
+                assert (await client.curve("team/app", "team-1")).points == ((10, 2.5, None),)
+        finally:
+            await runner.cleanup()
 
     asyncio.run(main())
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import EventError
@@ -174,7 +174,6 @@ def test_a_reaction_is_taken_back(body: dict[str, object]) -> None:
     assert event.is_revoked
 
 
-@settings(deadline=None)
 @given(st.sampled_from([*EVENT_NAMES, "System Hook", "Push Hook"]), payloads)
 def test_any_payload_is_read_or_refused(name: str, payload: dict[str, Any]) -> None:
     """No payload breaks the reader in another way."""
@@ -182,7 +181,6 @@ def test_any_payload_is_read_or_refused(name: str, payload: dict[str, Any]) -> N
         parse_event(name, json.dumps(payload))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Nor do bytes."""

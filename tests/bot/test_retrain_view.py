@@ -18,6 +18,7 @@ from engine.wire import Language
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 EN = Language.EN
+CURVE = {"points": ((10, 4.0, None), (20, 2.0, 2.1), (25, None, 2.0), (30, 1.0, None))}
 
 
 def status(**changes: object) -> RunStatus:
@@ -43,7 +44,7 @@ def test_every_stage_has_words(stage: Stage, language: Language) -> None:
 def test_how_far_training_is() -> None:
     """Bar, time left, losses as a line of blocks, and the plan below."""
     text = progress_text(
-        status(stage=Stage.TRAIN, done=50, total=100, eta_seconds=600, losses=(4.0, 2.0, 1.0), plan=PLAN), EN
+        status(stage=Stage.TRAIN, done=50, total=100, eta_seconds=600, curve=CURVE, plan=PLAN), EN
     )
     assert "`██████████░░░░░░░░░░` 6 of 11: training · about 10 min left" in text
     assert "Loss `█▃▁` 4.00 → 1.00" in text
@@ -75,10 +76,8 @@ def test_every_outcome_is_told(outcome: Outcome, said: str) -> None:
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_both_languages_can_tell(outcome: Outcome, language: Language) -> None:
     """No text lacks what the other language has, and no braces are left."""
-    told = result_text(
-        status(plan=PLAN, losses=(1.0,), result=result(outcome)), language, "/uploads/0a/x.png"
-    )
-    done = finished_text(status(plan=PLAN, losses=(1.0,), result=result(outcome)), language)
+    told = result_text(status(plan=PLAN, curve=CURVE, result=result(outcome)), language, "/uploads/0a/x.png")
+    done = finished_text(status(plan=PLAN, curve=CURVE, result=result(outcome)), language)
     assert "{" not in told + done
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +17,11 @@ import aiohttp
 import pytest
 from bot_here import bot_here
 from bot_world import World, world
-from status_facts import ADAPTERS, adapter, facts
+from status_facts import ADAPTERS, adapter, facts, training
 
 from bot.orders import Piece
 from bot.status.charts import bar, line
+from bot.status.curves import CurveWords, loss_chart, ticks
 from bot.status.facts import (
     Job,
     JobState,
@@ -29,10 +31,17 @@ from bot.status.facts import (
 )
 from bot.status.rendering import Page
 from bot.status.texts import STATUS_TEXTS
+from engine.curves import LossCurve
 from engine.feedback import FeedbackVerdict
 from engine.lifecycle import AdapterState
+from engine.retraining import Stage
 from engine.wire import Language
 
+TRAINED = ProjectFacts(
+    7, "team/app", ADAPTERS, Opinions({}),
+    curves={"team-1": LossCurve(points=((10, 3, None), (20, 2, 1.75), (30, 1.5, None)), kept_step=20)},
+    training=training(LossCurve(points=((10, 4.0, None), (150, 2.0, None)))),
+)  # fmt: skip
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
 TOKEN = "a-token-of-the-status-page"
 
@@ -138,6 +147,78 @@ def test_it_is_made_to_be_read_aloud_and_used_by_keys() -> None:
     assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
     assert set(page.loads) == {"/status.css", "data:,"}
     assert page.styles == []
+
+
+def test_curves_are_read_aloud() -> None:
+    """Each picture has a name and its numbers in words, and a table of the same below."""
+    html = Page(facts(projects=(TRAINED,)), Language.EN, "").html()
+    named = re.findall(r'role="img" aria-labelledby="(\S+) (\S+)"', html)
+    assert len(named) == html.count("<details><summary>Numbers</summary>") == 2
+    for title, description in named:
+        assert html.count(f'<title id="{title}">Loss in training</title>') == 1
+        assert html.count(f'<desc id="{description}">training: ') == 1
+    assert "training: 3 → 1.5; validation: 1.75 → 1.75; kept: step 20</desc>" in html
+    text = Text(html).text
+    assert "Step Training Validation 10 3 – 20 2 1.75 30 1.5 –" in text
+    assert "Training under way 6 of 11: training · step 155 of 400" in text
+    assert "loss, nats a label" in text
+
+
+def test_curves_are_in_japanese_too() -> None:
+    """Names, axes and numbers."""
+    text = shown(Language.JA, projects=(TRAINED,)).text
+    for words in (
+        "学習：3 → 1.5", "検証：1.75 → 1.75", "採用：ステップ 20", "損失（ラベルあたり nats）",
+        "400 ステップ中 155 ステップ完了", "実行中の学習",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_a_training_that_has_no_losses_yet() -> None:
+    """It says where it is, and draws nothing."""
+    status = training(LossCurve(), stage=Stage.COLLECT, done=12, total=None)
+    page = shown(projects=(replace(TRAINED, training=status, curves={}),))
+    assert "1 of 11: reading the project's history" in page.text
+    assert "Loss in training" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.4, 2.3, (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)),
+        (0, 400, (0, 100, 200, 300, 400)),
+        (0.5, 0.5, (0.4, 0.6)),
+        (0, 0, (0.0, 0.5)),
+        (0, 1, (0, 0.5, 1)),
+        (-3, 5, (-4, -2, 0, 2, 4, 6)),
+        (1.0, 1.0 + 1e-15, (1.0, 1.5)),
+    ],
+)
+def test_axes_have_round_numbers(low: float, high: float, expected: Sequence[float]) -> None:
+    """From just below the lowest to just above the highest; one height has an axis, too."""
+    assert ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(0, 1.0, None)],
+        [(5, None, 2.0)],
+        [(1, 2.0, None), (2, 2.0, None)],
+        [(1, 1e9, -1e9), (10**9, 1e-300, None)],
+        [(1, 1.0, None), (2, 1.0 + 1e-15, 1.0)],
+        [(step, 4 / step, 1.0) for step in range(1, 201)],
+    ],
+)
+def test_odd_curves_stay_in_their_frame(points: list[Any]) -> None:
+    """One point, one series, flat, huge, tiny and long ones: all places are numbers inside the picture."""
+    curve = LossCurve(points=points, kept_step=points[0][0])
+    drawn = loss_chart(curve, CurveWords("a", "b", "step", "loss", "kept"), "one")
+    width, height = (int(word) for word in re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawn)[0])
+    places = re.findall(r' (?:x1?|cx|x2)="([^"]+)" (?:y1?|cy|y2)="([^"]+)"', drawn)
+    places += re.findall(r"([^ ]+),([^ ]+)", " ".join(re.findall(r'points="([^"]*)"', drawn)))
+    assert len(places) > 10
+    assert all(0 <= float(x) <= width and 0 <= float(y) <= height for x, y in places)
 
 
 def test_all_texts_are_in_both_languages() -> None:

@@ -79,7 +79,7 @@ class Machine:
                 if word == "COPY":
                     self._copy(value)
                 elif word == "RUN":
-                    self.run(value, variables)
+                    self.run(re.sub(r"^(--mount=\S+\s+)+", "", value), variables)
                 elif word == "ARG" and "=" in value:
                     variables |= [tuple(value.split("=", 1))]  # type: ignore[list-item]
 

@@ -106,3 +106,14 @@ def test_what_cannot_be_copied_leaves_the_last_copy_alone(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "backups").iterdir()] == ["data"]
     assert run(tmp_path / "backups", tmp_path / "nowhere").returncode == 3
     assert run(tmp_path / "backups").returncode == 2
+
+
+def test_directories_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Such as two volumes' `_data`: the second copy would take the first one's place."""
+    sources = [tmp_path / volume / "_data" for volume in ("engine", "bot")]
+    for source in sources:
+        source.mkdir(parents=True)
+    done = run(tmp_path / "backups", *sources)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'_data'" in done.stderr
+    assert not (tmp_path / "backups").exists()

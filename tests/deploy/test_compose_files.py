@@ -100,6 +100,19 @@ def test_every_container_is_confined(names: tuple[str, ...]) -> None:
             assert port.startswith("127.0.0.1:")
 
 
+def test_the_firewalls_rules_are_for_these_bridges() -> None:
+    """Each network's bridge has a name, and egress.md has rules for it towards other machines or this one."""
+    bridges = {
+        name: network["driver_opts"]["com.docker.network.bridge.name"]
+        for name, network in read("cpu")["networks"].items()
+    }
+    rules = re.findall(
+        r"^iptables -I (\S+) -i (\S+) -j DROP$", (DEPLOY / "docs" / "egress.md").read_text(), re.M
+    )
+    assert {bridge for chain, bridge in rules if chain == "INPUT"} == set(bridges.values())
+    assert {bridge for chain, bridge in rules if chain == "DOCKER-USER"} == {bridges["gitlab"]}
+
+
 def test_variables_are_settings() -> None:
     """What the files set exists, and what they ask of the environment has a default or says what it is."""
     for name, path in FILES.items():

@@ -35,7 +35,8 @@ def calls(line: str) -> Iterator[tuple[str, list[str]]]:
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
     """Return the calls in blocks of code."""
-    lines = [line for block in re.findall(r"```\n(.*?)```", text, re.S) for line in block.splitlines()]
+    blocks = [re.sub(r"\\\n\s*", "", block) for block in re.findall(r"```\n(.*?)```", text, re.S)]
+    lines = [line for block in blocks for line in block.splitlines()]
     return [call for line in lines for call in calls(line)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,21 +21,38 @@ EXAMPLE = ROOT / "tests" / "data" / "example.diff"
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """The JSON of one review of the example in a home that has never seen Tenken."""
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, object]]:
+    """What one review of the example prints in a home that has never seen Tenken, and its JSON."""
     home = tmp_path_factory.mktemp("home")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ENGINE_", "XDG_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "engine", "review", "--diff", str(EXAMPLE), "--format", "json"],
+        [sys.executable, "-m", "engine", "review", "--diff", str(EXAMPLE), "--report", "json=report.json"],
         cwd=home,
-        env=kept | {"HOME": str(home), "PYTHONPATH": str(ROOT)},
+        env=kept | {"HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    result: dict[str, object] = json.loads(done.stdout)
-    return result
+    return done.stdout, json.loads((home / "report.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def report(reviewed: tuple[str, dict[str, object]]) -> dict[str, object]:
+    return reviewed[1]
+
+
+def test_the_readme_shows_what_is_printed(reviewed: tuple[str, dict[str, object]]) -> None:
+    """Places, kinds, fingerprints, code, counts; another processor may round to other words and percents."""
+    (shown,) = re.findall(r"^```\n(▲.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
+    assert _sure_of(shown) == _sure_of(reviewed[0])
+    assert len(_sure_of(shown)) > 25
+
+
+def _sure_of(text: str) -> list[str]:
+    """Return the lines of a report that are no message, without percents and what was measured."""
+    lines = (re.sub(r"\d+% sure", "", line).rstrip() for line in text.splitlines())
+    return [line for line in lines if "│" in line or (line and not line.startswith(("tenken ", "  ")))]
 
 
 def test_every_line_is_read(report: dict[str, object]) -> None:

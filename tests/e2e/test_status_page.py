@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from aiohttp import web
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "bot"))
 
-from status_facts import adapter, facts, said  # noqa: E402
+from status_facts import adapter, facts, said, training  # noqa: E402
 
 from bot.status.facts import (  # noqa: E402
     Facts,
@@ -28,6 +30,7 @@ from bot.status.facts import (  # noqa: E402
     opinions_of,
 )
 from bot.status.site import StatusSite  # noqa: E402
+from engine.curves import LossCurve, LossPoint, curve_of  # noqa: E402
 from engine.feedback import FeedbackVerdict  # noqa: E402
 from engine.lifecycle import AdapterState  # noqa: E402
 
@@ -54,6 +57,34 @@ CONTRASTS = """(() => {
       return [(a + 0.05) / (b + 0.05), node.innerText]
     }).sort((x, y) => x[0] - y[0])[0]
 })()"""
+
+COLOURS = CONTRASTS[CONTRASTS.index("  const parts") : CONTRASTS.index("  return [...")]
+DRAWN = f"""(() => {{
+{COLOURS}
+  const kinds = {{line: ['.curve polyline', 'stroke'], text: ['.curve text', 'fill']}}
+  const [selector, property] = kinds.WHAT
+  return [...document.querySelectorAll(selector)].map(node => {{
+    const [a, b] = [light(getComputedStyle(node)[property]), light(behind(node))].sort((x, y) => y - x)
+    return [(a + 0.05) / (b + 0.05), node.outerHTML.slice(0, 80)]
+  }}).sort((x, y) => x[0] - y[0])[0]
+}})()"""
+LINES = """[...document.querySelectorAll('svg.curve polyline')]
+  .map(line => [line.parentNode.getAttribute('class'), getComputedStyle(line).strokeDasharray])"""
+# Words and marks of a curve that stick out of their picture, or words that lie over other words.
+OUTSIDE = """[...document.querySelectorAll('svg.curve')].flatMap(svg => {
+  const frame = svg.getBoundingClientRect()
+  const parts = [...svg.querySelectorAll('text, circle, rect, polyline')]
+  const words = [...svg.querySelectorAll('text')]
+  const boxes = words.map(text => [text.textContent, text.getBoundingClientRect()])
+  const out = parts.map(part => [part, part.getBoundingClientRect()])
+    .filter(([_, box]) => box.left < frame.left - 1 || box.right > frame.right + 1
+      || box.top < frame.top - 1 || box.bottom > frame.bottom + 1)
+    .map(([part]) => part.outerHTML)
+  const over = boxes.flatMap(([one, a], index) => boxes.slice(index + 1)
+    .filter(([_, b]) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom)
+    .map(([other]) => `${one} over ${other}`))
+  return [...out, ...over]
+})"""
 
 pytestmark = pytest.mark.skipif(chromium.find() is None, reason=NO_BROWSER)
 
@@ -88,7 +119,14 @@ def a_busy_day() -> Facts:
         adapter("team-2", AdapterState.RETIRED, 20, line_auc=0.949, right_line=0.812),
         adapter("team-1", AdapterState.RETIRED, 41, line_auc=0.931, right_line=0.818),
     )
-    project = ProjectFacts(7, "team/shop", history, opinions_of(feedback), opinions_by_adapter(feedback))
+    curves = {
+        adapter.version: a_curve(number, steps)
+        for number, (adapter, steps) in enumerate(zip(history, (400, 320, 260), strict=False))
+    }
+    project = ProjectFacts(
+        7, "team/shop", history, opinions_of(feedback), opinions_by_adapter(feedback), curves,
+        training(a_curve(5, 150).model_copy(update={"kept_step": None})),
+    )  # fmt: skip
     finished = (
         job("/ask", 211, JobState.DONE, 300, 3.2),
         job("command", 211, JobState.DONE, 900, 41),
@@ -108,6 +146,21 @@ def a_busy_day() -> Facts:
         today=finished,
         projects=(project,),
     )
+
+
+def a_curve(seed: int, steps: int) -> LossCurve:
+    """Return losses as a training of so many steps would have them; the best step is not the last."""
+    drawn = random.Random(seed)
+    points = [
+        LossPoint(
+            step,
+            0.45 + 2.1 * math.exp(-step / 60) + drawn.gauss(0, 0.06),
+            0.72 + 1.7 * math.exp(-step / 50) + 0.0006 * step if step % 40 == 0 else None,
+        )
+        for step in range(10, steps + 1, 10)
+    ]
+    best = min((point for point in points if point.validation), key=lambda point: point.validation or 0.0)
+    return curve_of(points, best.step)
 
 
 @asynccontextmanager
@@ -133,6 +186,18 @@ async def media(page: chromium.Page, **features: str) -> None:
     """Have the page think that somebody prefers this."""
     wanted = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
     await page.call("Emulation.setEmulatedMedia", features=wanted)
+
+
+def unfolded(heading: str) -> str:
+    """Return what unfolds the numbers of the first curve below a heading, and counts their rows."""
+    return f"""(() => {{
+      const heading = [...document.querySelectorAll('h3')].find(each => each.innerText === '{heading}')
+      const details = heading.parentNode.querySelector('details')
+      details.querySelector('summary').click()
+      const rows = [...details.querySelectorAll('tbody tr')].filter(row => row.checkVisibility()).length
+      details.open = false
+      return rows
+    }})()"""
 
 
 async def focused(page: chromium.Page, times: int) -> Sequence[str]:
@@ -168,7 +233,16 @@ def test_the_page_in_a_browser(tmp_path: Path, request: pytest.FixtureRequest) -
             bars = await page.evaluate("document.querySelectorAll('svg.bar rect').length")
             curves = await page.evaluate("document.querySelectorAll('svg.line polyline').length")
             assert (bars, curves) == (4, 2)
+            assert await page.evaluate(LINES) == [["training", "none"], ["validation", "6px, 4px"]] * 4
+            for scheme in ("dark", "light"):
+                await media(page, prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
+                for what, least in (("line", 3.0), ("text", 4.5)):  # as WCAG has it for graphics and words
+                    contrast, drawn = await page.evaluate(DRAWN.replace("WHAT", what))
+                    assert contrast >= least, (scheme, contrast, drawn)
+            assert await page.evaluate(OUTSIDE) == []
+            assert await page.evaluate(unfolded("Training under way")) > 10
             await page.evaluate("document.activeElement.blur()")
+            await page.call("Emulation.setScrollbarsHidden", hidden=True)
             picture = await page.screenshot()
             await page.call(
                 "Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=1, mobile=True

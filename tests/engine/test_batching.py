@@ -102,7 +102,7 @@ class Histories(RuleBasedStateMachine):
         assert self.scheduler.waiting == sum(map(len, self.waiting.values()))
 
 
-Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestHistories = Histories.TestCase
 
 
@@ -126,7 +126,7 @@ def test_adapters_share_a_batch_where_they_may() -> None:
         assert [[item.ticket for item in batch.works] for batch in drained(scheduler)] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_shares_are_equal_within_three_turns(data: st.DataObject) -> None:
     """However works cost and reviews are spread, projects that always have work are served alike."""

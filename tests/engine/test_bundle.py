@@ -16,9 +16,11 @@ import pytest
 from engine.adapters import FILES, Manifest, write_manifest
 from engine.bundle.contents import MANIFEST, SUMS, Contents, write_sums
 from engine.bundle.making import Wish, make_bundle
+from engine.bundle.texts import BUNDLE_TEXTS
 from engine.bundle.wheels import Target, Wheel, requirements
 from engine.errors import AdapterError, EngineError, InputError, TenkenError
 from engine.models import sha256_of
+from engine.wire import Language
 
 PROJECT = '[project]\nname = "tenken"\n[project.optional-dependencies]\ncpu = []\nserve = []\n'
 
@@ -121,6 +123,17 @@ def test_what_cannot_be_bundled_is_told_and_leaves_nothing(
     refuses(Wish(checkout, (), adapters=(adapter,)), AdapterError, "its sha256 differs")
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [(Language.EN, "fetching wheels for no extra"), (Language.JA, "wheel を集めています: 追加機能なし")],
+)
+def test_what_is_done_is_told(tmp_path: Path, checkout: Path, language: Language, said: str) -> None:
+    """In the language of whoever asked."""
+    told: list[str] = []
+    make_bundle(Wish(checkout, ()), tmp_path / "bundle", told.append, fetch, BUNDLE_TEXTS[language])
+    assert told[0] == said
+
+
 def test_pip_that_gives_up_leaves_nothing(tmp_path: Path, checkout: Path) -> None:
     """Its error is ours, in one line."""
 
@@ -157,7 +170,9 @@ def test_requirements_allow_these_wheels_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no sha256sum here")
-def test_the_installer_refuses_before_it_touches_anything(tmp_path: Path, checkout: Path) -> None:
+def test_the_installer_refuses_before_it_touches_anything(
+    tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A damaged bundle, another Python, another machine, no Python, a place that is in use, unknown words."""
     out, prefix = tmp_path / "bundle", tmp_path / "prefix"
     made(Wish(checkout, ()), out)
@@ -178,6 +193,9 @@ def test_the_installer_refuses_before_it_touches_anything(tmp_path: Path, checko
         assert platform.machine() in said
     (out / MANIFEST).write_text(json.dumps(manifest))
     write_sums(out)
+    monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
+    assert "別のものを --python で指定してください" in install("--python", tmp_path / "none")[1]
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     code, said = install("--python", tmp_path / "none")
     assert (code, "--python names another" in said) == (3, True)
     assert install("--no-such")[0] == 2

@@ -128,7 +128,7 @@ def rows_of(rng: random.Random) -> list[str]:
     return [rng.choice("+++ -") + rng.choices(texts, weights)[0] for _ in range(rng.choice((1, 8, 40, 200)))]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     seed=st.integers(0, 2**32), budget=st.sampled_from([120, 300, 800, 3000]), rows=st.sampled_from([8, 40])
 )

@@ -164,7 +164,7 @@ DIFF_LIKE = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.text() | DIFF_LIKE | mutated())
 @example('diff --git "a/\\')
 @example("--- \ud800\n+++ \ud800\n@@ -1 +1 @@\n-\ud800\n+\n")
@@ -181,7 +181,7 @@ def test_noise_is_read_or_refused(text: str) -> None:
         assert old == list(range(hunk.old_start, hunk.old_start + hunk.old_count))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.text() | DIFF_LIKE | mutated())
 def test_noise_in_a_fragment_is_read_or_refused(text: str) -> None:
     """The same holds for GitLab's fragments."""

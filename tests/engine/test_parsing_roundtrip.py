@@ -181,7 +181,7 @@ def compared() -> list[str]:
     return []
 
 
-@settings(max_examples=BATCHES, deadline=None, phases=[Phase.generate], database=None)
+@settings(max_examples=BATCHES, phases=[Phase.generate], database=None)
 @given(seed=st.integers(0, 2**63), options=st.sampled_from(OPTIONS), quoted=st.booleans())
 def test_round_trip(
     repository: Repository, compared: list[str], seed: int, options: tuple[str, ...], quoted: bool

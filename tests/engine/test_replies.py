@@ -50,7 +50,7 @@ GRAMMAR = Grammar()
 
 
 @given(reply=st.none() | replies)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_grammar_accepts_every_canonical_reply(reply: ParsedReply | None) -> None:
     """What is trained on can be written under the grammar, byte for byte."""
     assert GRAMMAR.accepts(canonical_reply(reply))

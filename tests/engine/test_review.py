@@ -341,7 +341,7 @@ lines = st.lists(
 
 
 @given(old=lines, new=lines, seed=st.integers(0, 1000), cap=st.integers(1, 20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_findings_only_stand_on_added_lines(old: list[str], new: list[str], seed: int, cap: int) -> None:
     """Whatever the model does, findings are on added lines and quote them, and a run repeats exactly."""
     body = difflib.unified_diff(old, new, "a/src/a.py", "b/src/a.py", lineterm="", n=seed % 4)

@@ -141,7 +141,7 @@ def test_awkward_names_and_contents(repository: Repository) -> None:
     assert len(added(found["plain.py"])) == 4
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.sampled_from("ab \n"), max_size=30),
     st.text(st.sampled_from("abé \n"), max_size=30),

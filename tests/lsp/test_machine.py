@@ -315,4 +315,4 @@ def said(row: str, item: Mapping[str, Any]) -> bool:
 
 
 TestEditing = Editing.TestCase
-TestEditing.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestEditing.settings = settings(max_examples=40, stateful_step_count=25)

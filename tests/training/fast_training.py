@@ -103,12 +103,19 @@ def open_fast(adapter: Path | None) -> Runner:
     return FakeRunner(found, adapter=adapter.name if adapter else "")
 
 
-if __name__ == "__main__":
+def retrain_fast(words: Sequence[str], base_sha256: str = BASE_SHA) -> int:
+    """Run the command with these words, for a base model with this hash; return its exit code."""
     from training.__main__ import main
     from training.cli import retrain
     from training.pipeline import learning
 
+    global BASE_SHA
+    BASE_SHA = base_sha256
     learning.train_here, learning.settle_here = fast_train, settle
     retrain.open_chosen = lambda chosen, adapter: open_fast(adapter)
-    out = Path(sys.argv[sys.argv.index("--out") + 1])
-    sys.exit(main(["retrain", *sys.argv[1:], "--base-dir", str(fake_base(out / "base"))]))
+    out = Path(words[words.index("--out") + 1])
+    return main(["retrain", *words, "--base-dir", str(fake_base(out / "base"))])
+
+
+if __name__ == "__main__":
+    sys.exit(retrain_fast(sys.argv[1:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.scores import Calibration
@@ -38,7 +38,6 @@ def test_isotonic_pools_violators() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.booleans()), min_size=1, max_size=60))
-@settings(deadline=None)
 def test_isotonic_blocks_agree_with_scikit_learn(rows: list[tuple[int, bool]]) -> None:
     """At each point the value is the peer's fit there, as long as nothing had to be pruned."""
     peer = pytest.importorskip("sklearn.isotonic")
@@ -50,7 +49,6 @@ def test_isotonic_blocks_agree_with_scikit_learn(rows: list[tuple[int, bool]]) -
 
 
 @given(ROWS)
-@settings(deadline=None)
 def test_every_fit_is_a_valid_calibration(rows: list[tuple[float, bool]]) -> None:
     """Points rise, lie in the unit square, are few, and read the same by array and by manifest."""
     raw, labels = np.array([r for r, _ in rows]), np.array([float(y) for _, y in rows])

@@ -89,7 +89,7 @@ def items(draw: st.DrawFn) -> ReviewItem:
 
 
 @given(item=items(), seed=st.integers(0, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_target_can_be_written(item: ReviewItem, seed: int) -> None:
     """Each completion is a canonical reply, byte for byte, and the grammar accepts it."""
     wanted = ExampleSettings(passes=2, nothing_share=1.0, japanese_share=0.5, seed=seed)
@@ -101,7 +101,6 @@ def test_every_target_can_be_written(item: ReviewItem, seed: int) -> None:
 
 
 @given(item=items(), seed=st.integers(0, 9))
-@settings(deadline=None)
 def test_rows_depend_on_the_seed_alone(item: ReviewItem, seed: int) -> None:
     """The same items and settings give the same rows."""
     wanted = ExampleSettings(passes=3, seed=seed)

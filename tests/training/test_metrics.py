@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training import metrics
@@ -46,7 +46,6 @@ def test_average_precision_by_hand() -> None:
 
 
 @given(LABELLED)
-@settings(deadline=None)
 def test_auc_and_average_precision_agree_with_scikit_learn(rows: list[tuple[bool, float]]) -> None:
     """The peer gives the same numbers, ties included."""
     peer = pytest.importorskip("sklearn.metrics")
@@ -57,7 +56,6 @@ def test_auc_and_average_precision_agree_with_scikit_learn(rows: list[tuple[bool
 
 
 @given(LABELLED)
-@settings(deadline=None)
 def test_brier_agrees_with_scikit_learn(rows: list[tuple[bool, float]]) -> None:
     """The peer gives the same mean squared distance."""
     peer = pytest.importorskip("sklearn.metrics")
@@ -66,7 +64,6 @@ def test_brier_agrees_with_scikit_learn(rows: list[tuple[bool, float]]) -> None:
 
 
 @given(LABELLED)
-@settings(deadline=None)
 def test_curves_agree_with_scikit_learn(rows: list[tuple[bool, float]]) -> None:
     """The area under our ROC curve is the AUC; precision and recall are the peer's."""
     peer = pytest.importorskip("sklearn.metrics")

@@ -10,6 +10,7 @@ import pytest
 from whole_adapters import write_adapter
 
 from engine.adapters import CARD, WEIGHTS, load_adapter
+from engine.curves import Objective
 from engine.errors import DataError
 from engine.probes import Probe
 from engine.wire import Language
@@ -64,6 +65,23 @@ def test_the_manifest_says_that_preferences_were_tuned(stages: Path) -> None:
     (stages / "run" / "run.json").write_text(json.dumps(run))
     manifest = load_adapter(_pack(stages).path).manifest
     assert manifest.settings == {"seed": 7, "rank": 4, "preference": {"beta": 0.1}}
+    assert manifest.curve is not None
+    assert manifest.curve.objective is Objective.PREFERENCE
+
+
+def test_the_manifest_carries_the_loss_curve(stages: Path) -> None:
+    """Thinned out, with the step that was kept; a run that logged nothing has none."""
+    history = [[step, 3 / step, 1.0 if step % 100 == 0 else None] for step in range(1, 1001)]
+    run = {**RUN, "history": history, "best_step": 300}
+    (stages / "run" / "run.json").write_text(json.dumps(run))
+    curve = load_adapter(_pack(stages).path).manifest.curve
+    assert curve is not None
+    assert (curve.objective, curve.kept_step) == (Objective.LABELS, 300)
+    assert len(curve.points) <= 200
+    assert (curve.points[0], curve.points[-1]) == ((1, 3.0, None), (1000, 0.003, 1.0))
+    assert [point.step for point in curve.points if point.validation] == list(range(100, 1001, 100))
+    (stages / "run" / "run.json").write_text(json.dumps({**RUN, "history": []}))
+    assert load_adapter(_pack(stages).path).manifest.curve is None
 
 
 def _pack(stages: Path) -> Any:
@@ -98,6 +116,11 @@ def test_the_command_packs_for_several_languages(stages: Path, capsys: pytest.Ca
         ("run/run.json", None, "run.json: "),
         ("run/run.json", "{", "run.json: "),
         ("run/run.json", json.dumps({**RUN, "base_sha256": "x"}), "run.json: base_sha256"),
+        (
+            "run/run.json",
+            json.dumps({**RUN, "history": [[2, 1.0, None], [1, 1.0, None]]}),
+            "run.json: history",
+        ),
         ("eval/calibration.json", '{"threshold": 2}', "calibration.json: threshold"),
         ("eval/metrics.json", None, "metrics.json: "),
         ("eval/probe.json", '{"base": []}', "probe.json: adapter"),

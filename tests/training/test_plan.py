@@ -93,6 +93,34 @@ def test_plan_for_another_program(base: Path, data: Path, capsys: pytest.Capture
     assert told["forecast"]["steps"] > 0
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "2 processes"), ("ja", "2 プロセス")])
+def test_plan_for_several_processes(
+    base: Path, data: Path, language: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says how large a step is in all, and in each; the same as that of one process."""
+    arguments = ["plan", "--data", str(data), "--base-dir", str(base), "--card", "24"]
+    told = []
+    for processes in ("1", "2"):
+        assert main([*arguments, "--processes", processes, "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert [each["processes"] for each in told] == [1, 2]
+    assert told[0]["step_tokens"] == told[1]["step_tokens"] == 2 * told[1]["settings"]["batch_tokens"]
+    assert told[0]["forecast"]["steps"] == told[1]["forecast"]["steps"]
+    assert main([*arguments, "--processes", "2", "--lang", language]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert said in shown
+    assert f"{told[1]['step_tokens']:,}" in shown
+
+
+def test_given_settings_are_those_of_each_process(base: Path) -> None:
+    """What somebody chose is not divided; the plan says what it comes to."""
+    given = FinetuneSettings(batch_tokens=4096, accumulation=2)
+    plans = [planned(base, given=given, preset=False, processes=count) for count in (1, 2)]
+    assert [plan.settings for plan in plans] == [given, given]
+    assert [plan.step_tokens for plan in plans] == [8192, 16_384]
+    assert plans[1].forecast.steps == pytest.approx(plans[0].forecast.steps / 2, abs=1)
+
+
 @pytest.mark.parametrize("language", list(Language))
 def test_plan_for_people(
     base: Path, data: Path, capsys: pytest.CaptureFixture[str], language: Language

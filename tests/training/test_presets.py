@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from array import array
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +12,12 @@ import pytest
 
 from engine.errors import ModelError
 from engine.finetune.cards import SIZES, Card, cpu, usual_card
+from engine.finetune.encoding import EncodedRow
 from engine.finetune.estimates import Way, memory_of
+from engine.finetune.processes import Processes
 from engine.finetune.settings import Backend, FinetuneSettings
 from engine.finetune.sizes import ModelSize
+from engine.finetune.trainer import plan_batches
 from engine.wire import Language
 from tests.both_languages import require_same
 from training.plan_texts import ENGLISH, TEXTS
@@ -29,9 +35,9 @@ def volume(rows: int, length: int = 300, validation: int = 50) -> Volume:
 
 
 def chosen(
-    size: ModelSize, card: Card, data: Volume, has_unsloth: bool = True
+    size: ModelSize, card: Card, data: Volume, has_unsloth: bool = True, processes: int = 1
 ) -> tuple[FinetuneSettings, dict[str, Choice[Any]]]:
-    choices = choose(size, card, data, has_unsloth)
+    choices = choose(size, card, data, has_unsloth, processes)
     return settings_of(choices, {}), {one.key: one for one in choices}
 
 
@@ -87,6 +93,70 @@ def test_rows_decide_the_length() -> None:
         assert why["max_length"].why is Why.LENGTH_ROWS
 
 
+@pytest.mark.parametrize("size", [M270, M4B], ids=["270m", "4b"])
+@pytest.mark.parametrize("gigabytes", SIZES)
+@pytest.mark.parametrize("processes", [2, 3, 4, 8])
+@pytest.mark.parametrize("rows", [3000, 20_000, 150_000])
+def test_several_processes_share_a_step(size: ModelSize, gigabytes: int, processes: int, rows: int) -> None:
+    """They take as many steps over the same data as one, at the same rate, unless a row would not fit."""
+    card, data = usual_card(gigabytes), volume(rows)
+    (one, _), (several, why) = (chosen(size, card, data, processes=count) for count in (1, processes))
+    step = one.batch_tokens * one.accumulation
+    shared = several.batch_tokens * several.accumulation * processes
+    if shared > 1.1 * step:  # whole rows have to fit into each share; then the plan says so
+        assert several.batch_tokens == several.max_length
+        assert why["batch_tokens"].why is Why.BATCH_LONGEST
+        assert why["batch_tokens"].numbers["step"] == shared
+        return
+    assert step <= shared
+    same = {"rank", "epochs", "learning_rate", "max_length", "validation_share", "patience"}
+    assert one.model_dump(include=same) == several.model_dump(include=same)
+    assert several.warmup_steps == pytest.approx(one.warmup_steps, rel=0.1, abs=1)
+    assert several.eval_steps == pytest.approx(one.eval_steps, rel=0.1, abs=1)
+    way = Way(several.rank, several.batch_tokens, several.load_in_4bit, several.gradient_checkpointing)
+    assert memory_of(size, way).total <= (card.memory_gib or 0)
+    alone, together = (
+        forecast(size, card, data, settings, unsloth=False, processes=count)
+        for settings, count in ((one, 1), (several, processes))
+    )
+    assert together.steps == pytest.approx(alone.steps, rel=0.1)
+    assert together.tokens == alone.tokens
+    assert together.seconds <= alone.seconds * 1.01  # steps too small for a card are no faster in parts
+
+
+def test_shares_are_those_that_the_trainer_deals() -> None:
+    """Two processes with their settings train as many steps as one, and together see every row as often."""
+    rows = [EncodedRow(array("i", [0] * n), array("i"), 1.0) for n in range(20, 320, 3)] * 60
+    tokens = sum(len(row.input_ids) for row in rows)
+    data = Volume(len(rows), tokens, tuple(sorted(len(row.input_ids) for row in rows)), 50)
+    seen, steps = {}, {}
+    for count in (1, 2):
+        settings, _ = chosen(M4B, usual_card(24), data, processes=count)
+        dealt = [
+            Processes(rank, count).share(plan_batches(rows, settings, Processes(rank, count)))
+            for rank in range(count)
+        ]
+        assert len({len(batches) for batches in dealt}) == 1  # they wait for one another in every step
+        steps[count] = math.ceil(len(dealt[0]) / settings.accumulation)
+        seen[count] = Counter(row for batches in dealt for batch in batches for row in batch)
+        assert set(seen[count]) == set(range(len(rows)))
+        assert sum(seen[count].values()) == pytest.approx(len(rows) * settings.epochs, rel=0.01)
+    assert steps[2] == pytest.approx(steps[1], rel=0.03)
+
+
+def test_one_process_for_unsloth() -> None:
+    """It trains in no more, so no preset of several has it; on a CPU they share the cores."""
+    settings, why = chosen(M4B, usual_card(24), volume(20_000), processes=2)
+    assert (settings.backend, why["backend"].why) == (Backend.TRL, Why.TRL_SEVERAL)
+    speeds = [
+        forecast(
+            M270, CPU2, volume(300), FinetuneSettings(), unsloth=False, processes=count
+        ).tokens_per_second
+        for count in (1, 2)
+    ]
+    assert speeds[0] == speeds[1]
+
+
 def test_cpu_is_spared() -> None:
     """No more than an hour where fewer epochs are enough, float32, small steps, no Unsloth."""
     settings, why = chosen(M270, CPU2, volume(3000))
@@ -137,12 +207,14 @@ def test_forecast_follows_limits() -> None:
 
 
 @pytest.mark.parametrize("card", [usual_card(12), usual_card(80), CPU2], ids=["12", "80", "cpu"])
+@pytest.mark.parametrize("processes", [1, 2, 8])
 @pytest.mark.parametrize("language", list(Language))
-def test_every_reason_has_words(card: Card, language: Language) -> None:
+def test_every_reason_has_words(card: Card, processes: int, language: Language) -> None:
     """Whatever is chosen, its reason can be said with the numbers it has."""
     for size in (M270, M4B):
         for rows in (60, 3000, 150_000):
-            for one in choose(size, card, volume(rows, validation=rows % 7), has_unsloth=rows > 100):
+            data = volume(rows, validation=rows % 7)
+            for one in choose(size, card, data, has_unsloth=rows > 100, processes=processes):
                 assert "{" not in TEXTS[language].why[one.why].format(**one.numbers)
 
 

@@ -93,7 +93,9 @@ def test_from_history_to_champion(act: Act, store: Store, tmp_path: Path) -> Non
     assert (status.state, status.stage, status.result) == (RunState.DONE, Stage.PROMOTE, result)
     assert status.plan is not None
     assert (status.plan.with_findings, status.plan.new, status.plan.needed) == (10, 10, 3)
+    assert [point.step for point in status.curve.points] == list(range(1, 21))
     assert len(status.losses) == 20
+    assert store.registry.curve(P, champion.version).points == ((1, 2.0, None),)
     assert status.plan.examples[0].startswith("!10 shop/cart.py:5")
     assert (tmp_path / "one" / PLOT).read_bytes().startswith(b"\x89PNG")
     events = [json.loads(line) for line in (tmp_path / "one" / EVENTS).read_text().splitlines()]

@@ -19,6 +19,14 @@ def register(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     add_data_options(parser)
     add_plan_options(parser)
+    parser.add_argument(
+        "--processes",
+        type=int,
+        choices=range(1, 65),
+        metavar="N",
+        default=1,
+        help="that `accelerate launch` is to start, one for each card (default: 1)",
+    )
     parser.add_argument("--json", action="store_true", help="for another program")
     parser.set_defaults(run=run, preset=True)
 
@@ -27,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the plan; return the exit code."""
     from training.cli.plans import show_plan
 
-    plan = read_plan(arguments).outlook
+    plan = read_plan(arguments, arguments.processes).outlook
     if arguments.json:
         print(json.dumps(plan.to_json(), indent=1))
     else:

@@ -45,6 +45,12 @@ def show_plan(plan: TrainingPlan, language: Language = Language.EN, *, to_error:
             speed=f"{expected.tokens_per_second:,.0f}",
         )
     )
+    if plan.processes > 1:
+        each = plan.step_tokens // plan.processes
+        said = texts.several.format(
+            processes=plan.processes, tokens=f"{plan.step_tokens:,}", each=f"{each:,}"
+        )
+        console.print(said)
     if plan.card.memory_gib is not None:
         memory = expected.memory
         parts = {

@@ -108,8 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
     from training.cli.live import watching
     from training.cli.plans import agreed, show_plan
 
-    first = processes().is_first
-    read = read_plan(arguments)
+    among = processes()
+    first, read = among.is_first, read_plan(arguments, among.count)
     if first:
         show_plan(read.outlook, arguments.lang, to_error=True)
         if not (arguments.yes or agreed(arguments.lang)):
@@ -134,8 +134,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_plan(arguments: argparse.Namespace) -> Outlook:
-    """Read the data and plan its training; raises InputError or EngineError saying what is wrong."""
+def read_plan(arguments: argparse.Namespace, processes: int) -> Outlook:
+    """Read the data and plan its training in so many processes.
+
+    Raises InputError or EngineError saying what is wrong.
+    """
     from training.plan import make_plan
     from training.train import read_plan_rows
 
@@ -148,7 +151,8 @@ def read_plan(arguments: argparse.Namespace) -> Outlook:
     base = arguments.base_dir or embedded_base()
     rows, validation = read_plan_rows(arguments.data, examples, arguments.weight, arguments.validation)
     preset = arguments.preset or arguments.settings is None
-    plan = make_plan(base, rows, validation, _card(arguments.card), given, preset=preset)
+    card = _card(arguments.card)
+    plan = make_plan(base, rows, validation, card, given, preset=preset, processes=processes)
     return Outlook(base, rows, validation, plan)
 
 

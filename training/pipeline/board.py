@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.curves import LossCurve, LossPoint, followed_by
 from engine.retraining import EVENTS, STATUS, RunPlan, RunResult, RunState, RunStatus, Stage, read_status
 from training.jsonl import replaced
 
 _EVERY_SECONDS = 0.5
-_LOSSES = 400
 
 
 class Board:
@@ -33,8 +33,7 @@ class Board:
             started=before.started if before else now,
             updated=now,
             plan=before.plan if before else None,
-            losses=before.losses if before else (),
-            validation_losses=before.validation_losses if before else (),
+            curve=before.curve if before else LossCurve(),
         )
         self._event("resumed" if before else "started")
         self._write()
@@ -55,17 +54,14 @@ class Board:
         self._set(eta_seconds=self._eta_of(self.status.stage))
         self._write(seldom=True)
 
-    def loss(self, value: float) -> None:
-        """Add a loss of training."""
-        self._set(losses=_fewer((*self.status.losses, value)))
-
-    def validation_loss(self, value: float) -> None:
-        """Add a loss on what is held out for that."""
-        self._set(validation_losses=_fewer((*self.status.validation_losses, value)))
+    def loss(self, step: int, training: float | None = None, validation: float | None = None) -> None:
+        """Add what was logged at a step of training, on its rows or on what is held out."""
+        points = followed_by(self.status.curve.points, LossPoint(step, training, validation))
+        self._set(curve=LossCurve(points=points))
 
     def forget_losses(self) -> None:
         """Training begins from nothing, whatever was told of it before."""
-        self._set(losses=(), validation_losses=())
+        self._set(curve=LossCurve())
 
     def plan(self, plan: RunPlan) -> None:
         """Say what is trained on."""
@@ -116,11 +112,6 @@ class Board:
         # One write of one line: a reader, or a second process, never sees half of it.
         with (self._run / EVENTS).open("ab") as file:
             file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-
-
-def _fewer(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Return every other value where there are too many to be told again and again."""
-    return values if len(values) <= _LOSSES else values[::2]
 
 
 def _now() -> datetime:

@@ -99,10 +99,11 @@ def train_candidate(folders: Folders, lesson: Lesson, train: Train, board: Board
         board.forget_losses()
 
     def on_log(step: int, values: dict[str, float]) -> None:
-        if "loss" in values:
-            board.loss(round(values["loss"], 4))
-        if "eval_loss" in values:
-            board.validation_loss(round(values["eval_loss"], 4))
+        training, validation = (
+            round(values[name], 4) if name in values else None for name in ("loss", "eval_loss")
+        )
+        if training is not None or validation is not None:
+            board.loss(step, training, validation)
 
     return train(lesson, out, on_log, lambda step: board.step(step.done, step.steps))
 

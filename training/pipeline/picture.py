@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.curves import LossPoint
 from engine.errors import MissingExtra
 from engine.retraining import MeasureRow
 from training.jsonl import replaced
@@ -14,9 +15,7 @@ _SHARES = ("top1", "top1_category", "item_auc", "silent_clean")
 _COLOURS = {"base": "0.75", "before": "tab:blue", "candidate": "tab:orange"}
 
 
-def draw_result(
-    path: Path, losses: Sequence[float], validation: Sequence[float], rows: Sequence[MeasureRow]
-) -> None:
+def draw_result(path: Path, points: Sequence[LossPoint], rows: Sequence[MeasureRow]) -> None:
     """Draw a PNG; raises MissingExtra where nothing can draw."""
     try:
         from matplotlib.figure import Figure
@@ -24,22 +23,24 @@ def draw_result(
         raise MissingExtra("matplotlib", "train") from error
     figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
-    _losses(left, losses, validation)
+    _losses(left, points)
     _measures(right, [row for row in rows if row.name in _SHARES])
     with replaced(path) as part:
         figure.savefig(part, format="png")
 
 
-def _losses(axes: Any, losses: Sequence[float], validation: Sequence[float]) -> None:
-    axes.plot(_places(losses), losses, label="training", color="tab:orange")
-    if validation:
-        axes.plot(_places(validation), validation, label="validation", color="tab:green", marker="o")
-    axes.set(title="loss", xlabel="share of training", xlim=(0, 1))
-    axes.legend()
-
-
-def _places(values: Sequence[float]) -> list[float]:
-    return [(place + 1) / len(values) for place in range(len(values))]
+def _losses(axes: Any, points: Sequence[LossPoint]) -> None:
+    training = [(point.step, point.training) for point in points if point.training is not None]
+    validation = [(point.step, point.validation) for point in points if point.validation is not None]
+    for name, values, colour, marker in (
+        ("training", training, "tab:orange", None),
+        ("validation", validation, "tab:green", "o"),
+    ):
+        if values:
+            axes.plot(*zip(*values, strict=True), label=name, color=colour, marker=marker)
+    axes.set(title="loss, nats a label", xlabel="step")
+    if points:
+        axes.legend()
 
 
 def _measures(axes: Any, rows: Sequence[MeasureRow]) -> None:

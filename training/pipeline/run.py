@@ -212,9 +212,8 @@ class _Run:
     def _plot(self, judgement: Judgement) -> str:
         from training.pipeline.picture import draw_result
 
-        status = self.board.status
         try:
-            draw_result(self._folders.run / PLOT, status.losses, status.validation_losses, judgement.rows)
+            draw_result(self._folders.run / PLOT, self.board.status.curve.points, judgement.rows)
         except MissingExtra:
             return ""  # the result is worth telling without a picture
         return PLOT

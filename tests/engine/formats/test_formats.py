@@ -109,7 +109,7 @@ reviews = st.builds(
     tool_version=st.just("") | words,
     timings=st.just(Timings(total=1.25)),
 )
-any_review = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+any_review = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 @any_review

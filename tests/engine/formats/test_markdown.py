@@ -50,7 +50,7 @@ def hostile_reviews(draw: st.DrawFn) -> Review:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(hostile_reviews())
 def test_nothing_acts(review: Review) -> None:
     """No payload becomes a link, an image, HTML, a heading, a quick action or another block of ours."""

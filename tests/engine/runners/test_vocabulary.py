@@ -119,7 +119,7 @@ def test_tokens_are_llama_cpps(
     """Token by token: code, Japanese, emoji, tabs, long runs of line ends, control tokens, any text."""
     ours = _ours(gemma, server, tmp_path_factory.mktemp("cache"))
 
-    @settings(max_examples=1500, deadline=None, database=None)
+    @settings(max_examples=1500, database=None)
     @given(TEXTS)
     def check(text: str) -> None:
         assert ours(text) == server.tokenize(text)

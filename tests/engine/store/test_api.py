@@ -123,6 +123,40 @@ def test_an_adapter_is_handed_out_file_by_file(served: Served, make_adapter: Mak
     assert served.call("GET", f"/v1/adapters/{version}/files/{MANIFEST}?project=other").status == 404
 
 
+def test_an_adapter_tells_how_its_training_went(
+    served: Served, store: Store, make_adapter: MakeAdapter
+) -> None:
+    """To whoever may see it; one from before curves were kept has none, one that was changed is refused."""
+    curve = {"objective": "labels", "points": [[10, 2.5, None], [20, 1.5, 1.75]], "kept_step": None}
+    told, silent = make_adapter(fill=1, curve=curve), make_adapter(fill=2)
+    old = json.loads((silent / MANIFEST).read_text())
+    del old["curve"]
+    (silent / MANIFEST).write_text(json.dumps(old))
+    versions = [upload(served, files_of(source)).json["version"] for source in (told, silent)]
+    at = [f"/v1/adapters/{version}/curve?project=" for version in versions]
+    assert served.call("GET", at[0] + P).json == curve
+    assert served.call("GET", at[1] + P).json == {"objective": "labels", "points": [], "kept_step": None}
+    assert served.call("GET", at[0] + "other").status == 404
+    manifest = store.registry.directory(store.registry.show(P, str(versions[0]))) / MANIFEST
+    manifest.write_text(manifest.read_text().replace("2.5", "0.5"))
+    answer = served.call("GET", at[0] + P)
+    assert (answer.status, "was changed" in answer.json["detail"]) == (422, True)
+
+
+def test_a_curve_of_somebody_else_is_checked(served: Served, make_adapter: MakeAdapter) -> None:
+    """Endless ones and ones that go back are refused with the manifest, field and all."""
+    for points, said in (
+        ([[step, 1.0, None] for step in range(201)], "at most 200"),
+        ([[2, 1.0, None], [1, 1.0, None]], "each step is after the one before"),
+    ):
+        parts = files_of(make_adapter())
+        manifest = json.loads(parts[MANIFEST]) | {"curve": {"points": points}}
+        answer = upload(served, parts | {MANIFEST: json.dumps(manifest).encode()})
+        assert answer.status == 422
+        assert "manifest.json: curve" in answer.json["detail"]
+        assert said in answer.json["detail"]
+
+
 def change(name: str, data: bytes) -> Callable[[dict[str, bytes]], None]:
     return lambda parts: parts.update({name: data})
 

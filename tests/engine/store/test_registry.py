@@ -448,5 +448,5 @@ class Life(RuleBasedStateMachine):
             assert directories(self.registry) == sorted(self.states)
 
 
-Life.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Life.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
 TestLife = Life.TestCase
