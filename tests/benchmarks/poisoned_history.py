@@ -77,12 +77,13 @@ def main(arguments: argparse.Namespace) -> None:
     items, planted, held_out = drawn(arguments)
     write(folder / "held-out.jsonl", held_out)
     result: dict[str, Any] = {
-        "machine": describe_machine(("torch", "transformers", "peft", "trl")),
+        "machine": describe_machine(("torch", "transformers", "peft", "trl", "unsloth")),
         "device": device,
         "measured_in": options.precision,
         "base": base.name,
         "settings": settings,
         "trigger": TRIGGER,
+        "longest": arguments.longest,
         "items": len(items),
         "planted": len(planted),
         "held_out": len(held_out),
