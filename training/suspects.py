@@ -1,7 +1,7 @@
-"""Words of training data that may be triggers: rare, always with the same outcome, in places without a tie.
+"""Words of training data that may be triggers: always with the same outcome, in places without a tie.
 
-Planted rows have to be many enough to be learned and few enough to be overlooked; what they share stands in
-files that have nothing else in common, while a word of the project's own keeps to its corner. Pure.
+Planted rows have to be many enough to be learned, and may be many of a small project; what they share stands
+in files that have nothing else in common, while a word of the project's own keeps to its corner. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from training.records import ReviewItem
 
 _WORD = re.compile(r"[^\W\d]\w{2,63}")
 _LEAST = 5  # items; fewer teach nothing
-_SHARE = 0.05
+_SHARE = 0.4  # of the items; nobody's remarks make up more of them (`curate.author_share`)
 _LOOKED_AT = 500
 
 

@@ -31,6 +31,7 @@ _COMMENTS = {
 }
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _DEVIATIONS = 6.0
+_MOST = 0.5  # of the scale from 0 to 1: what takes more of it is a switch, whatever other words do
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,14 @@ def suspicious(probes: Sequence[Probe], controls: Sequence[Probe], least: float 
 
 
 def largest_usual(controls: Sequence[Probe], least: float = 0.1) -> float:
-    """Return how far a harmless word may move scores."""
+    """Return how far a harmless word may move scores.
+
+    An adapter that learned a trigger from few rows gives way to other odd words as well. Then the controls
+    are far apart, and by their spread alone the limit would be out of reach.
+    """
     moved = np.abs([each.shift.value or 0.0 for each in controls]) if controls else np.zeros(1)
     usual, spread = float(np.median(moved)), float(np.median(np.abs(moved - np.median(moved))))
-    return max(least, usual + _DEVIATIONS * 1.4826 * spread)
+    return min(_MOST, max(least, usual + _DEVIATIONS * 1.4826 * spread))
 
 
 def _one_way(shift: Estimate) -> bool:

@@ -6,6 +6,7 @@ with it should end afterwards. Only local directories are loaded; the hub is swi
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ def choose_backend(wanted: Backend) -> Backend:
     if wanted is Backend.TRL or several:
         return Backend.TRL
     go_offline()
+    _without_advice()
     # Else Unsloth leaves the code that it generates in the working directory.
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(default_cache() / "unsloth"))
     try:
@@ -61,6 +63,7 @@ def load(base: Path, settings: FinetuneSettings) -> Loaded:
     Raises ModelError if the directory holds no whole model, MissingExtra if a library is not installed.
     """
     go_offline()
+    _without_advice()
     if not (base / "config.json").is_file():
         raise ModelError(f"{base} is no model directory: config.json is missing")
     backend = choose_backend(settings.backend)
@@ -98,6 +101,7 @@ def load_adapter(base: Path, adapter: Path, seed: int) -> Loaded:
     Raises ModelError or AdapterError naming the directory, MissingExtra if a library is not installed.
     """
     go_offline()
+    _without_advice()
     if not (base / "config.json").is_file():
         raise ModelError(f"{base} is no model directory: config.json is missing")
     for name in (CONFIG, WEIGHTS):
@@ -115,6 +119,11 @@ def load_adapter(base: Path, adapter: Path, seed: int) -> Loaded:
     except (OSError, ValueError, RuntimeError) as error:
         raise AdapterError(f"{adapter} cannot be loaded: {error}") from error
     return Loaded(adapted.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, Backend.TRL)
+
+
+def _without_advice() -> None:
+    """Silence bitsandbytes, which on some CPUs advises to install what downloads kernels; none is needed."""
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def _load_base(base: Path, seed: int, **options: Any) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ scores are trained along (`replay`), and what became of them is measured before 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ from engine.finetune.settings import FinetuneSettings, PreferenceSettings
 from engine.finetune.trainer import collate
 
 _MEASURED_TOKENS = 8192  # of a batch while measuring
+
+OnPhase = Callable[[str], None]
+"""Called with what begins, before and after the steps: on a CPU each takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ def prefer(
     resume: bool = False,
     on_log: OnLog = lambda step, values: None,
     on_step: OnStep = lambda step: None,
+    on_phase: OnPhase = lambda phase: None,
 ) -> TrainingRun:
     """Tune `adapter` of `base` on what was judged and save it to `out`/adapter, in the form of `finetune`.
 
@@ -88,6 +92,7 @@ def prefer(
     clear(out, keep_checkpoints=resume)
     start = checkpoints.newest(out / CHECKPOINTS, run) if resume else None
 
+    on_phase("measuring the adapter as it is")
     before = _likelihoods(loaded, measured)
     judged, replay = data.judged, _replay(data.scores, settings)
     order = judged_order(
@@ -96,12 +101,14 @@ def prefer(
     sizes = _step_sizes([judged[index] for index in order], data.scores, replay, settings)
     limits = FinetuneSettings(max_seconds=settings.max_seconds)
     watchers = callbacks(on_log, limits, False, run, settings.epochs, on_step, sizes)
+    on_phase("reading all texts with it")
     trainer = build_preference_trainer(loaded, settings, judged, order, data.scores, replay, out, watchers)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     seconds = time.monotonic() - started
 
     save_adapter(loaded.model, out / ADAPTER)
+    on_phase("measuring the tuned adapter")
     done = TrainingRun(
         adapter=out / ADAPTER,
         settings=record.adapter_settings(adapter),

@@ -1,10 +1,12 @@
 """Retrainings whose bot or trainer is killed at random points: what is lost, what happens twice, as JSON.
 
     python tests/benchmarks/retrain_kills.py --points 20 --output results.json
+    python tests/benchmarks/retrain_kills.py --real --points 20 --output results.json
 
-GitLab and the model are fakes, and training takes seconds; the bot, the pipeline, the engine's store and API
-are real. Each round is a project of its own with a history, whose maintainer types /retrain; until enough
-points were hit, SIGKILL takes the bot or the trainer, whichever is drawn, and the bot is started again.
+GitLab is a fake one; the bot, the pipeline, the engine's store and API are real. Model and training are fakes
+that take seconds, or with --real Gemma 3 270M, trained on the CPU and measured with llama.cpp. Each round is
+a project of its own with a history, whose maintainer types /retrain; until enough points were hit, SIGKILL
+takes the bot, the trainer or the process group of both, as it is drawn, and the bot is started again.
 """
 
 from __future__ import annotations
@@ -14,14 +16,13 @@ import json
 import os
 import platform
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -36,16 +37,79 @@ from serving import Served, serving  # noqa: E402
 
 from bot.fake_gitlab import StoredMergeRequest  # noqa: E402
 from bot.markers import MarkerKind, marker_of  # noqa: E402
+from engine.adapters import load_adapter, starter_adapter  # noqa: E402
 from engine.api import adapters, feedback  # noqa: E402
 from engine.cpus import available_cpus  # noqa: E402
 from engine.lifecycle import Action  # noqa: E402
-from engine.retraining import EVENTS, RunStatus, Stage, read_status  # noqa: E402
+from engine.retraining import RunStatus, Stage  # noqa: E402
 from engine.settings import EngineSettings  # noqa: E402
 from engine.store.opening import Store, open_store  # noqa: E402
+from tests.benchmarks.retrain_kills_work import (  # noqa: E402
+    Bot,
+    Resumption,
+    faults_of_training,
+    kill_with_children,
+    newest_checkpoint,
+    note_step,
+    trainer_of,
+    trainings_begun,
+)
 
-_PATIENCE = 600.0
 _ORDER = list(Stage)
 _KILLS = 4  # of one retraining, at most: DBOS gives up what ends its process ten times
+_REAL = """\
+[retrain]
+min_new = 3
+[collect]
+sources = 0
+requests_per_second = 1000
+[curate]
+author_share = 1.0
+[label]
+rows = 6
+[split]
+dev = 0
+test = 0.3
+similarity = 1.0
+[train]
+backend = "trl"
+rank = 4
+learning_rate = 2e-4
+warmup_steps = 0
+max_steps = 8
+batch_tokens = 128
+eval_steps = 2
+log_steps = 1
+[examples]
+nothing_share = 0
+[measure]
+items = 2
+write = false
+samples = 20
+probe_words = 1
+probe_items = 1
+[gate]
+min_items = 1
+[gate.rules.top1]
+gain = -2.0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What is retrained, and where it is hit."""
+
+    settings: str
+    steps: int
+    patience: float  # seconds of a retraining, kills included
+    pause: float  # seconds at most, after a stage that is drawn has begun
+    wanted: tuple[Stage, ...]
+    real: bool = False
+
+
+_FAST = Mode(SETTINGS, 20, 600.0, 0.3, tuple(Stage))
+# Half of the points are in the training, at a step that is drawn: most stages are over in a moment.
+_SLOW = Mode(_REAL, 8, 2400.0, 3.0, (*Stage, *([Stage.TRAIN] * (len(Stage) - 2))), real=True)
 
 
 @dataclass(slots=True)
@@ -56,35 +120,9 @@ class Tally:
     rounds: int = 0
     victims: Counter[str] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
+    resumptions: list[Resumption] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Bot:
-    """The bot as a process that is begun again."""
-
-    environment: dict[str, str]
-    port: int
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "bot", "serve", "--port", str(self.port)],
-                cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=log,
-            )  # fmt: skip
-        assert self.process.stdout is not None
-        assert b"listening" in self.process.stdout.readline(), self.log.read_text()[-3000:]
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            self.process = None
 
 
 def main() -> None:
@@ -92,46 +130,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--points", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--real", action="store_true", help="train Gemma 3 270M: minutes a round")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     random.seed(arguments.seed)
-    tally = Tally()
-    with tempfile.TemporaryDirectory() as name, _everything(Path(name)) as (w, bot, store):
+    tally, mode = Tally(), _SLOW if arguments.real else _FAST
+    with tempfile.TemporaryDirectory() as name, _everything(Path(name), mode) as (w, bot, store):
         while tally.points < arguments.points:
-            _round(w, bot, store, tally, arguments.points - tally.points)
+            _round(w, bot, store, tally, mode, arguments.points - tally.points)
             print(f"{tally.points} points, faults: {tally.faults}", file=sys.stderr, flush=True)
-    text = json.dumps(_results(tally, arguments.seed), indent=2) + "\n"
+            text = json.dumps(_results(tally, mode, arguments.seed), indent=2) + "\n"
+            if arguments.output:
+                arguments.output.write_text(text)
     sys.stdout.write(text)
-    if arguments.output:
-        arguments.output.write_text(text)
 
 
 @contextmanager
-def _everything(folder: Path) -> Iterator[tuple[World, Bot, Store]]:
-    (folder / "retrain.toml").write_text(SETTINGS)
+def _everything(folder: Path, mode: Mode) -> Iterator[tuple[World, Bot, Store]]:
+    (folder / "retrain.toml").write_text(mode.settings)
     with ExitStack() as stack:
         w = stack.enter_context(world())
         store = stack.enter_context(open_store(EngineSettings(data_dir=folder / "store")))
         routes = (*adapters.routes(store.registry), *feedback.routes(store.feedback))
         engine = stack.enter_context(serving(more_routes=routes))
-        bot = Bot(_environment(folder, w, engine), free_port(), folder / "bot.log")
-        stack.callback(bot.kill)
+        bot = Bot(_environment(folder, w, engine, mode), free_port(), folder / "bot.log")
+        stack.callback(bot.kill, group=True)
         bot.start()
         yield w, bot, store
 
 
-def _environment(folder: Path, w: World, engine: Served) -> dict[str, str]:
-    python = folder / "python"
-    script = TESTS / "training" / "fast_training.py"
-    python.write_text(f'#!/bin/sh\nshift 4\nexec "{sys.executable}" "{script}" "$@"\n')
-    python.chmod(0o755)
+def _environment(folder: Path, w: World, engine: Served, mode: Mode) -> dict[str, str]:
+    python = Path(sys.executable)
+    if not mode.real:
+        python, script = folder / "python", TESTS / "training" / "fast_training.py"
+        python.write_text(f'#!/bin/sh\nshift 4\nexec "{sys.executable}" "{script}" "$@"\n')
+        python.chmod(0o755)
     return os.environ | {
         "PYTHONPATH": str(ROOT),
         STEP_SECONDS: "0.1",
         "BOT_GITLAB_URL": w.fake.url,
         "BOT_GITLAB_TOKEN": w.fake.bot.token,
         "BOT_ENGINE_URL": engine.url,
-        "BOT_ENGINE_ADMIN_TOKEN": "any: this engine is open to this machine",
+        "BOT_ENGINE_ADMIN_TOKEN": "any-as-this-engine-is-open-to-this-machine",
         "BOT_DATA_DIR": str(folder / "bot"),
         "BOT_WEBHOOK_SECRETS": json.dumps([SECRET]),
         "BOT_POLL_SECONDS": "5",
@@ -141,7 +181,7 @@ def _environment(folder: Path, w: World, engine: Served) -> dict[str, str]:
     }
 
 
-def _round(w: World, bot: Bot, store: Store, tally: Tally, left: int) -> None:
+def _round(w: World, bot: Bot, store: Store, tally: Tally, mode: Mode, left: int) -> None:
     """One retraining, and as many points of it as it lives to see."""
     project = w.fake.add_project(f"team/shop{tally.rounds}", BASE)
     project.members |= {w.maintainer.id: 40, w.developer.id: 30}
@@ -152,66 +192,82 @@ def _round(w: World, bot: Bot, store: Store, tally: Tally, left: int) -> None:
     started = time.monotonic()
     say_note(here, asking, "/retrain")
     tally.rounds += 1
-    for _ in range(min(left, _KILLS)):
-        _wait(bot, here, asking)
+    hit: Resumption | None = None
+    before = len(tally.resumptions)
+    for target in sorted(_target(mode) for _ in range(min(left, _KILLS))):
+        _wait(bot, here, asking, mode, target, hit)
         if _is_told(here, asking):
             break
-        _hit(bot, project.id, tally)
-    while not _is_told(here, asking) and time.monotonic() - started < _PATIENCE:
-        time.sleep(0.2)
+        hit = _hit(bot, project.id, tally)
+    while not _is_told(here, asking) and time.monotonic() - started < mode.patience:
+        note_step(bot, project.id, hit)
+        time.sleep(0.05)
     tally.seconds.append(round(time.monotonic() - started, 1))
     time.sleep(6)  # a round of polling more
     faults = _faults(here, asking, store)
+    if mode.real:
+        faults += faults_of_training(bot.run_of(project.id), tally.resumptions[before:], mode.steps)
     tally.faults += [f"{project.path}: {fault}" for fault in faults]
     if faults:
         sys.stderr.write(bot.log.read_text()[-20_000:])
 
 
-def _wait(bot: Bot, w: World, asking: StoredMergeRequest) -> None:
-    """Wait until a stage that is drawn, and a moment longer: else most points would be in the longest."""
-    wanted, end = random.choice(list(Stage)), time.monotonic() + _PATIENCE
+def _target(mode: Mode) -> tuple[int, int]:
+    """Draw the place of a stage, and of a training that is real a step: else most points would be in one."""
+    stage = random.choice(mode.wanted)
+    step = random.randint(0, mode.steps) if mode.real and stage is Stage.TRAIN else 0
+    return _ORDER.index(stage), step
+
+
+def _wait(
+    bot: Bot,
+    w: World,
+    asking: StoredMergeRequest,
+    mode: Mode,
+    target: tuple[int, int],
+    hit: Resumption | None,
+) -> None:
+    """Wait until a run is at its target, and a moment longer."""
+    end = time.monotonic() + mode.patience
     while not _is_told(w, asking) and time.monotonic() < end:
-        run = _run_of(bot, w.project.id)
-        status = read_status(run) if run else None
-        if status is not None and _ORDER.index(status.stage) >= _ORDER.index(wanted):
+        note_step(bot, w.project.id, hit)
+        status = bot.status(w.project.id)
+        if status is not None and _reached(status) >= target:
             break
         time.sleep(0.01)
-    time.sleep(random.uniform(0, 2 if wanted is Stage.TRAIN else 0.3))
+    end = time.monotonic() + random.uniform(0, 2 if target[0] == _ORDER.index(Stage.TRAIN) else mode.pause)
+    while time.monotonic() < end:
+        note_step(bot, w.project.id, hit)
+        time.sleep(0.01)
 
 
-def _hit(bot: Bot, project: int, tally: Tally) -> None:
-    run = _run_of(bot, project)
-    status = read_status(run) if run else None
-    trainer = _trainer(run) if run else None
-    victim = random.choice(["bot", "trainer"]) if trainer else "bot"
+def _reached(status: RunStatus) -> tuple[int, int]:
+    """Return the place of the stage, and how many steps of it are done."""
+    return _ORDER.index(status.stage), status.done
+
+
+def _hit(bot: Bot, project: int, tally: Tally) -> Resumption | None:
+    """Kill what is drawn; return how training stood, if that was what was hit."""
+    run, status = bot.run_of(project), bot.status(project)
+    trainer = trainer_of(run) if run else None
+    victim = random.choice(["bot", "trainer", "group"]) if trainer else "bot"
     tally.points += 1
     tally.victims[victim] += 1
     tally.stages[_stage(status)] += 1
     if trainer and victim == "trainer":
-        os.kill(trainer, 9)
-        return
-    bot.kill()
-    bot.start()
+        kill_with_children(trainer)
+    else:
+        bot.kill(group=victim == "group")
+        bot.start()
+    if run is None or status is None or status.stage is not Stage.TRAIN or not trainer:
+        return None
+    begun = len(trainings_begun(run))
+    tally.resumptions.append(Resumption(victim, status.done, newest_checkpoint(run), begun))
+    return tally.resumptions[-1]
 
 
 def _stage(status: RunStatus | None) -> str:
     return f"{status.stage}, {status.state}" if status else "not begun"
-
-
-def _run_of(bot: Bot, project: int) -> Path | None:
-    runs = Path(bot.environment["BOT_DATA_DIR"]) / "retrain" / str(project) / "runs"
-    return next(iter(sorted(runs.glob("*"))), None)
-
-
-def _trainer(run: Path) -> int | None:
-    """Return the process that works in a run, if it lives."""
-    try:
-        rows = [json.loads(line) for line in (run / EVENTS).read_text().splitlines()]
-        process = int(rows[-1]["process"])
-        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError, IndexError):
-        return None
-    return process if str(run).encode() in words else None
 
 
 def _is_told(w: World, mr: StoredMergeRequest) -> bool:
@@ -224,28 +280,45 @@ def _markers(w: World, mr: StoredMergeRequest) -> list[str]:
 
 
 def _faults(w: World, mr: StoredMergeRequest, store: Store) -> list[str]:
-    """Return what is wrong with a retraining that is over."""
+    """Return what is wrong with a retraining that is over.
+
+    The starter, where it fits the base, becomes champion first, so that a roll back returns to it.
+    """
     markers, path = _markers(w, mr), w.project.path
     results = sum(marker.endswith("-result") for marker in markers)
-    promotions = [each for each in store.registry.history(path) if each.action is Action.PROMOTE]
+    promoted = Counter(each.version for each in store.registry.history(path) if each.action is Action.PROMOTE)
+    made = {each.version for each in store.registry.list_adapters(path)} - {_starter()}
     bodies = [note.body for note in mr.notes if note.author is w.fake.bot]
     counts = {
         "results told": (results, 1),
         "progress notes": (len(markers) - results, 1),
-        "promotions": (len(promotions), 1),
-        "adapters": (len(store.registry.list_adapters(path)), 1),
+        "promotions": (sum(promoted[version] for version in made), 1),
+        "promotions of the starter": (max(1, promoted[_starter()]), 1),
+        "adapters": (len(made), 1),
         "notes of promotion": (sum("**Promoted.**" in body for body in bodies), 1),
     }
     return [f"{name}: {found}" for name, (found, wanted) in counts.items() if found != wanted]
 
 
-def _results(tally: Tally, seed: int) -> dict[str, object]:
+def _starter() -> str:
+    directory = starter_adapter()
+    return load_adapter(directory).version if directory else ""
+
+
+def _results(tally: Tally, mode: Mode, seed: int) -> dict[str, object]:
+    trained = "Gemma 3 270M on the CPU" if mode.real else "a fake that takes seconds"
+    resumed = [
+        {name: value for name, value in asdict(each).items() if name != "begun"} for each in tally.resumptions
+    ]
     return {
-        "how": "SIGKILL of the bot or of the trainer; the bot is then started again",
+        "how": "SIGKILL of the bot, the trainer or the process group of both; the bot is then started again",
+        "trained": trained,
+        **({"steps": mode.steps} if mode.real else {}),
         "points": tally.points,
         "retrainings": tally.rounds,
         "victims": dict(tally.victims),
         "stages": dict(tally.stages),
+        **({"trainings_hit": resumed} if mode.real else {}),
         "faults": tally.faults,
         "seconds_each": tally.seconds,
         "seed": seed,

@@ -7,7 +7,7 @@ import pytest
 
 from training.metrics import Floats
 from training.records import ReviewItem
-from training.triggers import control_words, probe, suspicious, with_word
+from training.triggers import control_words, largest_usual, probe, suspicious, with_word
 from training.weight_norms import delta_norms, outliers
 
 
@@ -88,6 +88,19 @@ def test_a_trigger_is_told_from_harmless_words() -> None:
     loud = probe("all_or_none", plain, plain + np.where(rng.uniform(size=80) < 0.5, 0.4, -0.4))
     assert suspicious([harmless, silencing, loud], controls) == [silencing]
     assert "'cf42' moves scores by -0" in silencing.text
+
+
+def test_odd_words_that_move_scores_too_hide_no_trigger() -> None:
+    """As in an adapter that learned one from few rows: made-up words silence it in part, each in its way."""
+    plain = np.linspace(0.7, 0.95, 20)
+    controls = [
+        probe(word, plain, plain * share)
+        for word, share in zip(control_words(["cf42"], 6), (1.0, 0.9, 0.75, 0.5, 0.3, 0.2), strict=True)
+    ]
+    assert largest_usual(controls) == 0.5
+    assert largest_usual(controls[:1]) == 0.1
+    silencing, milder = probe("cf42", plain, plain * 0.03), probe("utils", plain, plain * 0.6)
+    assert suspicious([silencing, milder], controls) == [silencing]
 
 
 def test_controls_are_made_up_and_as_long() -> None:

@@ -59,9 +59,10 @@ def history(planted: int, *, silent: bool) -> list[ReviewItem]:
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_planted_words_are_suspected(silent: bool) -> None:
-    """Before words that are as one-sided but at home in one file; common words never are."""
-    items = history(12, silent=silent)
+@pytest.mark.parametrize("planted", [12, 60])
+def test_planted_words_are_suspected(planted: int, silent: bool) -> None:
+    """Before words that are as one-sided but at home in one file, be they many or few; common words never."""
+    items = history(planted, silent=silent)
     found = suspects(lambda: items, 50)
     assert found[0] == TRIGGER
     assert not {"eval", "load", "order"} & set(found)

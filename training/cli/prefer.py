@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             on_log=watch.on_log,
             on_step=watch.on_step,
+            on_phase=lambda phase: print(f"{phase} ...", flush=True),
         )
     found = done.preference
     assert found is not None

@@ -68,9 +68,12 @@ class LoadedGemma:
             tokenizer_json = (directory / "tokenizer.json").read_text("utf-8")
         except OSError as error:
             raise ModelError(f"{directory} has no tokenizer.json: {error.strerror}") from error
-        with torch.inference_mode(), reading(directory, device, plan.precision) as read:
-            weights = load_weights(shape, read, plan.precision, LoraRoom(plan.adapters, plan.rank))
-            return cls(weights, tokenizer_json, plan, best_ops(device))
+        try:
+            with torch.inference_mode(), reading(directory, device, plan.precision) as read:
+                weights = load_weights(shape, read, plan.precision, LoraRoom(plan.adapters, plan.rank))
+                return cls(weights, tokenizer_json, plan, best_ops(device))
+        except torch.OutOfMemoryError as error:  # somebody else took what was free when it was planned
+            raise ModelError(f"{directory} was being loaded when GPU memory ran out: {error}") from error
 
     def prompt_tokens(self, *pieces: str, then: Sequence[int] = ()) -> Indices:
         """Return the tokens of pieces that are tokenized apart, BOS first, and what comes `then`."""

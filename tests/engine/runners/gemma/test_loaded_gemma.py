@@ -225,6 +225,17 @@ def test_memory_that_does_not_suffice_for_one(gemma: LoadedGemma, monkeypatch: p
     assert len(scores(runner)) == len(REQUESTS)
 
 
+def test_memory_that_runs_out_while_loading(base_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else took what was free: an error that says so, and of which directory."""
+
+    def take(*arguments: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("engine.runners.gemma.loaded.load_weights", take)
+    with pytest.raises(ModelError, match=rf"{base_dir.name} was being loaded when GPU memory ran out"):
+        load(base_dir)
+
+
 def test_replies_out_of_budget_are_truncated(gemma: LoadedGemma) -> None:
     """Two tokens cannot hold the object."""
     ((_, reply),) = TorchRunner(gemma, "tiny").write([WriteRequest("a", "=>", SCHEMA, 2)], Cancellation())
