@@ -54,6 +54,7 @@ SBOM = Excuse("takes long, and is run by another test", "tests/deploy/test_licen
 VSCODE = Excuse("needs npm's registry and VS Code", "tests/vscode.sh")
 COMPOSE = Excuse("needs a container engine", "tests/deploy/test_compose_files.py")
 IMAGES = Excuse("needs a container engine and a registry", "tests/deploy/test_dockerfile.py")
+BUILT_IMAGES = Excuse("needs a container engine, and takes long", "tests/deploy/test_images.py")
 CI_IMAGES = Excuse("needs a container engine and a registry", "tests/deploy/test_ci_component.py")
 CLUSTER = Excuse("needs a cluster", "tests/deploy/test_kubernetes.py")
 SYSTEMD = Excuse("needs root and systemd", "tests/deploy/test_systemd_units.py")
@@ -70,6 +71,8 @@ BLOCKS_NOT_HERE = {
     "tenken bundle tenken-bundle  ": BUNDLE,
     "./install.sh ": BUNDLE,
     "xargs -n1 docker pull ": IMAGES,
+    "deploy/images/local_base.sh ": BUILT_IMAGES,
+    "docker run --rm --network none --entrypoint python ": BUILT_IMAGES,
     "docker build -f deploy/gitlab-ci/": CI_IMAGES,
     "cd deploy/compose\n": COMPOSE,
     "kubectl create namespace ": CLUSTER,
