@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from engine.finetune.backend import choose_backend, load
 from engine.finetune.settings import Backend, FinetuneSettings
 from engine.offline import go_offline
 
+ROOT = Path(__file__).parents[3]
 TRL = FinetuneSettings(backend=Backend.TRL)
 
 
@@ -61,15 +63,30 @@ def test_unsloth_that_refuses_the_machine_is_quoted(monkeypatch: pytest.MonkeyPa
         choose_backend(Backend.UNSLOTH)
 
 
+_WITHOUT = """
+import sys
+from pathlib import Path
+from engine.errors import MissingExtra
+from engine.finetune.backend import load
+from engine.finetune.settings import Backend, FinetuneSettings
+sys.modules[sys.argv[1]] = None
+try:
+    load(Path(sys.argv[2]), FinetuneSettings(backend=Backend.TRL))
+except MissingExtra as error:
+    print(error)
+"""
+
+
 @pytest.mark.parametrize("library", ["torch", "peft", "transformers"])
-def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: str) -> None:
-    """Training without its extra says how to install it."""
+def test_missing_library_is_named(tmp_path: Path, library: str) -> None:
+    """Training without its extra says how to install it.
+
+    In a process of its own: transformers remembers for as long as it lives that there is no torch.
+    """
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(
-        MissingExtra, match=rf"{library} is not installed; run: pip install 'tenken\[train\]'"
-    ):
-        load(tmp_path, TRL)
+    command = [sys.executable, "-c", _WITHOUT, library, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{library} is not installed; run: pip install 'tenken[train]'"
 
 
 def test_directory_without_model_is_refused(tmp_path: Path) -> None:
