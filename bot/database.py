@@ -127,7 +127,8 @@ def database_url(given: str | None, data_dir: Path) -> sa.URL:
 
 
 def _postgres(url: sa.URL, **options: Any) -> sa.Engine:
-    engine = sa.create_engine(url, **options)
+    # A server whose databases have no encoding (SQL_ASCII) would give bytes for texts.
+    engine = sa.create_engine(url, connect_args={"client_encoding": "utf8"}, **options)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sa.engine.interfaces.DBAPIConnection, record: object) -> None:

@@ -17,8 +17,8 @@ POSTGRES = "TENKEN_TEST_POSTGRES"
 
 
 @contextmanager
-def empty_database(kind: str, path: Path) -> Iterator[str]:
-    """Give the URL of a database that is there only inside."""
+def empty_database(kind: str, path: Path, encoding: str = "UTF8") -> Iterator[str]:
+    """Give the URL of a database that is there only inside; `encoding` is that of a server's."""
     if kind == "sqlite":
         path.parent.mkdir(exist_ok=True)
         yield sqlite_url(path)
@@ -29,7 +29,7 @@ def empty_database(kind: str, path: Path) -> Iterator[str]:
     psycopg = pytest.importorskip("psycopg")
     name = f"tenken_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
         try:
             yield make_url(server).set(database=name).render_as_string(hide_password=False)
         finally:

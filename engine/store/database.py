@@ -104,7 +104,8 @@ def engine_for(url: URL) -> Engine:
     """Return connections to that database, with transactions as `Database` needs them."""
     if url.get_backend_name() != "sqlite":
         try:
-            return create_engine(url, pool_pre_ping=True)
+            # A server whose databases have no encoding (SQL_ASCII) would give bytes for texts.
+            return create_engine(url, pool_pre_ping=True, connect_args={"client_encoding": "utf8"})
         except ModuleNotFoundError as missing:
             raise MissingExtra("psycopg", "postgres") from missing
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})

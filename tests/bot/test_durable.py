@@ -134,6 +134,25 @@ def test_a_server_that_was_restarted_loses_no_order(tmp_path: Path) -> None:
         database.close()
 
 
+@pytest.mark.postgres
+def test_a_database_without_an_encoding_will_do(tmp_path: Path) -> None:
+    """Debian makes a server in SQL_ASCII where no locale is set; texts come back as they were."""
+
+    async def main(database: Database) -> None:
+        diary = Diary()
+        async with running(database, diary.kind) as durable:
+            said = Order("diary", "diary:001", {"say": "点検 ✅"}, "")
+            await asyncio.to_thread(durable.orders.store, [said])
+            await until(lambda: diary.done)
+        assert diary.done == [("diary:001", "点検 ✅")]
+
+    with empty_database("postgres", tmp_path, "SQL_ASCII") as url:
+        database = Database(database_url(url, tmp_path))
+        database.create()
+        asyncio.run(main(database))
+        database.close()
+
+
 def test_what_was_ordered_is_done_after_a_restart(database: Database) -> None:
     """Contract 1: an order outlives the process that took it."""
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from empty_databases import empty_database
 from sqlalchemy import Connection, inspect, text
 
 from engine.errors import ConfigError, StoreError
@@ -100,6 +101,17 @@ def test_many_processes_open_an_empty_database(database_url: str) -> None:
     command = [sys.executable, "-c", OPEN, database_url]
     running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 4
+
+
+@pytest.mark.postgres
+def test_a_database_without_an_encoding_will_do(tmp_path: Path) -> None:
+    """Debian makes a server in SQL_ASCII where no locale is set; texts come back as they were."""
+    with empty_database("postgres", tmp_path, "SQL_ASCII") as url:
+        database = open_database(url)
+        with database.writing() as connection:
+            assert connection.execute(text("SELECT '点検 ✅'")).scalar_one() == "点検 ✅"
+        assert schema(database)
+        database.close()
 
 
 def test_newer_database_is_refused(database_url: str) -> None:
