@@ -145,14 +145,15 @@ class Connection:
             session.close()
 
     async def _while_current(self, call: Call[_T], still_current: StillCurrent) -> _T:
-        """Ask, then send. A thread may be free late, and a process may be frozen: then it is asked again."""
+        """Ask, then send. A thread may be free late, and a process may be frozen: then ask once more.
+
+        Not until an answer is fresh: a database that takes that long to give one would keep all writes back.
+        """
         loop, asked = asyncio.get_running_loop(), time.monotonic()
         await _require(still_current)
 
         def send(client: gitlab.Gitlab) -> _T:
-            nonlocal asked
-            while time.monotonic() - asked > FRESH_SECONDS:
-                asked = time.monotonic()
+            if time.monotonic() - asked > FRESH_SECONDS:
                 asyncio.run_coroutine_threadsafe(_require(still_current), loop).result(_LOOP_SECONDS)
             return call(client)
 

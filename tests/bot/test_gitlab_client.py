@@ -640,6 +640,25 @@ def test_a_write_that_is_sent_late_asks_once_more(monkeypatch: pytest.MonkeyPatc
     run(test)
 
 
+def test_a_database_that_is_slow_to_answer_keeps_no_write_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long each answer takes, it is asked for twice, and the write is sent."""
+
+    async def test(stage: Scene) -> None:
+        asked, clock = [0], [0.0]
+
+        async def still_current() -> bool:
+            clock[0] += 10.0
+            asked[0] += 1
+            assert asked[0] < 5
+            return True
+
+        monkeypatch.setattr(gitlab_connection, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+        await stage.gitlab.guarded(still_current).create_note(stage.ref, BODY)
+        assert (asked, len(stage.bot_notes)) == ([2], 1)
+
+    run(test)
+
+
 def test_uploads_a_file() -> None:
     """The address that comes back is that of the file; a lost answer costs a second file, no error."""
 
