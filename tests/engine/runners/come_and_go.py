@@ -1,6 +1,6 @@
-"""Opens a model, scores with it and closes it, four times; prints the resident MiB after each.
+"""Opens a model, scores with it and closes it, time and again; prints the resident MiB after each.
 
-python come_and_go.py MODEL
+python come_and_go.py MODEL TIMES
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from engine.runners import Cancellation, ScoreRequest
 from engine.runners.llama import LlamaOptions, LlamaRunner
 
 
-def main(model: str) -> None:
+def main(model: str, times: int) -> None:
     """Open, score, close, measure."""
     after = []
-    for number in range(4):
+    for number in range(times):
         runner = LlamaRunner(BaseModel("gemma", Path(model), None), LlamaOptions(context=2048))
         request = ScoreRequest(f"Review file{number}.py.\n1+x = {number}\n", (f"\n1 x = {number} =>",))
         assert dict(runner.score([request], LABELS, Cancellation()))
@@ -37,4 +37,4 @@ def _resident_mib() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

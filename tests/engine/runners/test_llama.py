@@ -228,13 +228,16 @@ def test_adapter_of_another_base(gemma: BaseModel, tmp_path: Path) -> None:
 def test_closing_gives_memory_back(gemma: BaseModel) -> None:
     """Models that come and go leave nothing resident, however many there were.
 
-    In a process of its own: what other tests hold and let go is not what is measured.
+    In a process of its own: what other tests hold and let go is not what is measured. And over many models:
+    one or two buffers of 39 MiB that the C library has not handed back yet come and go again, while what is
+    lost of each model adds up.
     """
-    command = [sys.executable, str(Path(__file__).with_name("come_and_go.py")), str(gemma.path)]
+    models = 11
+    command = [sys.executable, str(Path(__file__).with_name("come_and_go.py")), str(gemma.path), str(models)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     after = json.loads(done.stdout)
-    assert len(after) == 4
-    assert max(after[1:]) - after[0] < 60, after
+    assert len(after) == models
+    assert (after[-1] - after[0]) / (models - 1) < 20, after
 
 
 def test_nothing_is_printed(gemma: BaseModel, capfd: pytest.CaptureFixture[str]) -> None:
