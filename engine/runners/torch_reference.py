@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from engine.errors import AdapterError, MissingExtra, ModelError, RunnerError
 from engine.prompts import END_OF_TURN
@@ -26,7 +26,10 @@ from engine.runners import (
     Scores,
     WriteRequest,
 )
+from engine.runners.halving import in_halves
 from engine.runners.spans import asked_tokens
+
+T = TypeVar("T")
 
 _WRITE_ROWS = 32
 _LIKELIHOOD_ROWS = 8  # each holds logits of the whole vocabulary for every token that is asked about
@@ -102,8 +105,7 @@ class ReferenceRunner:
         for batch in plan_batches([len(row.ids) for row in rows], self._token_budget):
             if cancellation.cancelled:
                 return
-            found = self._probabilities([rows[index] for index in batch], head)
-            for index, probabilities in zip(batch, found, strict=True):
+            for index, probabilities in _each(batch, lambda part: self._probabilities(_of(rows, part), head)):
                 if cancellation.event.is_set():
                     return
                 on_tokens(len(rows[index].ids))
@@ -115,10 +117,12 @@ class ReferenceRunner:
         """Yield (index of the request, greedy reply); stops between tokens when cancelled."""
         rows = [self._prompt_ids(request.prompt, request.suffix) for request in requests]
         for batch in plan_batches([len(row) for row in rows], self._token_budget, _WRITE_ROWS):
-            replies = self._generate([rows[i] for i in batch], [requests[i] for i in batch], cancellation)
-            if cancellation.cancelled:
-                return
-            yield from zip(batch, replies, strict=True)
+            for index, reply in _each(
+                batch, lambda part: self._generate(_of(rows, part), _of(requests, part), cancellation)
+            ):
+                if cancellation.cancelled:
+                    return
+                yield index, reply
 
     def likelihoods(
         self,
@@ -131,8 +135,7 @@ class ReferenceRunner:
         for batch in plan_batches([len(ids) for ids, _ in rows], self._token_budget, _LIKELIHOOD_ROWS):
             if cancellation.cancelled:
                 return
-            found = self._log_probabilities([rows[index] for index in batch])
-            for index, logarithms in zip(batch, found, strict=True):
+            for index, logarithms in _each(batch, lambda part: self._log_probabilities(_of(rows, part))):
                 on_tokens(len(rows[index][0]))
                 yield index, Likelihood(logarithms, prompt_tokens=len(rows[index][0]))
 
@@ -270,6 +273,16 @@ class ReferenceRunner:
         return Reply(text, truncated=truncated, tokens=len(kept), prompt_tokens=prompt_tokens)
 
 
+def _each(batch: Sequence[int], compute: Callable[[Sequence[int]], Sequence[T]]) -> Iterator[tuple[int, T]]:
+    """Yield (index of the request, what was computed for it); see `in_halves`."""
+    for start, found in in_halves(batch, compute, "request"):
+        yield from zip(batch[start : start + len(found)], found, strict=True)
+
+
+def _of(values: Sequence[T], indices: Sequence[int]) -> list[T]:
+    return [values[index] for index in indices]
+
+
 def _stop_all(tokens: Any, stop: bool) -> Any:
     import torch
 
@@ -291,9 +304,11 @@ def _load_base(base_dir: Path, device: str | None, dtype: str | None) -> tuple[A
         model = AutoModelForCausalLM.from_pretrained(
             base_dir, dtype=getattr(torch, dtype), attn_implementation="sdpa", local_files_only=True
         )
+        return model.to(device), tokenizer
     except (OSError, ValueError) as error:
         raise ModelError(f"{base_dir} cannot be loaded: {error}") from error
-    return model.to(device), tokenizer
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"{base_dir} was being loaded when GPU memory ran out: {error}") from error
 
 
 def _apply_adapter(model: Any, adapter_dir: Path) -> Any:

@@ -24,6 +24,7 @@ from engine.runners import (
 )
 from engine.runners.gemma.shape import read_shape
 from engine.runners.torch_opening import TorchOptions, open_torch_directory, plan_for
+from engine.runners.torch_reference import ReferenceRunner
 from engine.wire import Language, ReviewRequest
 from engine.workload import plan_work
 
@@ -52,8 +53,6 @@ def adapter() -> Path:
 
 @pytest.fixture(scope="module")
 def reference(base: Path, adapter: Path) -> Iterator[Runner]:
-    from engine.runners.torch_reference import ReferenceRunner
-
     runner = ReferenceRunner.load(base, adapter, device="cuda", dtype="float32")
     yield runner
     runner.close()
@@ -179,3 +178,22 @@ def test_likelihoods_stay_within_the_plan(base: Path) -> None:
     assert len(dict(runner.likelihoods(requests, Cancellation()))) == len(requests)
     assert torch.cuda.max_memory_allocated() - before < 4.4 * 2**30
     runner.close()
+
+
+def test_a_batch_that_is_too_much_for_the_card(base: Path, adapter: Path) -> None:
+    """Transformers' forward over many rows, with 3 GiB to be had: halves give what single rows give."""
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    runner = ReferenceRunner.load(base, adapter, token_budget=10**6)
+    alone = ReferenceRunner(runner._model, runner._tokenizer, base.name, "", 1)
+    requests = [ScoreRequest(each.prompt * 3, each.blocks) for each in SCORES] * 60
+    expected = scored(alone, requests)
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + 3 * 2**30) / total)
+    try:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_stats()["num_ooms"]
+        assert (scored(runner, requests) - expected).abs().mean() < 0.01
+        assert torch.cuda.memory_stats()["num_ooms"] > before
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        runner.close()

@@ -13,12 +13,12 @@ from engine.finetune.estimates import GIB, Way, memory_of
 from engine.finetune.judged import JudgedRow
 from engine.finetune.preference import Judged, prefer
 from engine.finetune.routine import finetune
-from engine.finetune.rows import LabelRow, Row, TextRow
+from engine.finetune.rows import LabelRow, TextRow
 from engine.finetune.settings import Backend, FinetuneSettings, PreferenceSettings
 from engine.finetune.sizes import read_size
 from engine.models import base_model
 from engine.settings import load_settings
-from tests.engine.finetune.conftest import tiny_base, tiny_rows  # noqa: F401 - fixtures
+from tests.engine.finetune.tiny_gemma import make_tiny_gemma, make_tiny_rows
 
 torch = pytest.importorskip("torch")
 
@@ -30,13 +30,9 @@ SETTINGS = PreferenceSettings(
 )
 
 
-def test_preferences_are_tuned_on_the_device(
-    cuda: str,
-    tmp_path: Path,
-    tiny_base: Path,  # noqa: F811
-    tiny_rows: list[Row],  # noqa: F811
-) -> None:
+def test_preferences_are_tuned_on_the_device(cuda: str, tmp_path: Path) -> None:
     """In bfloat16, from an adapter trained there: accepted texts gain on rejected ones, line scores stay."""
+    tiny_base, tiny_rows = make_tiny_gemma(tmp_path / "base"), make_tiny_rows()
     adapter = finetune(tiny_base, tiny_rows, tiny_rows[:8], SFT, tmp_path / "sft").adapter
     texts = [
         JudgedRow(TextRow(prompt=f"say {letter * 2}\n", completion=text), text == "wanted.")

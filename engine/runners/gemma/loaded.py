@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from engine.runners.gemma.shape import GemmaShape
 from engine.runners.gemma.weights import GemmaWeights, LoraRoom, load_weights, reading
 from engine.runners.gemma.writing import Wanted, Written, write_replies
 from engine.runners.grammars import Grammars
+from engine.runners.halving import in_halves
 
 _REMEMBERED_TEXTS = 2048  # more than a group of chunks has; the next review has others
 _END_OF_TURN = "<end_of_turn>"
@@ -125,7 +125,8 @@ class LoadedGemma:
         for part in batches([len(p.tokens) for p in prompts], self.plan.pass_tokens, len(prompts)):
             if stopped():
                 return
-            for start, hidden, kept in self._read_in_halves(prompts[part], part.start):
+            placed = [(prompt, -1) for prompt in prompts[part]]
+            for start, (hidden, kept) in in_halves(placed, self._read_batch, "prompt", part.start):
                 sizes = [len(p.wanted) for p in prompts[start : start + len(kept)]]
                 for offset, (rows, cached) in enumerate(zip(hidden.split(sizes), kept, strict=True)):
                     yield start + offset, rows, cached
@@ -136,17 +137,26 @@ class LoadedGemma:
 
         with torch.inference_mode():
             chosen = torch.tensor(labels, device=hidden.device)
-            found: list[list[float]] = self._model.label_logits(hidden, chosen).softmax(-1).tolist()
-        return found
+            parts = in_halves(
+                hidden, lambda part: self._model.label_logits(part, chosen).softmax(-1).tolist(), "position"
+            )
+            return [row for _, rows in parts for row in rows]
 
     def log_probabilities(self, hidden: Tensor, tokens: Sequence[int]) -> list[float]:
         """Return the natural logarithm of the probability of each of `tokens` after its row of `hidden`."""
         import torch
 
+        def compute(places: Sequence[int]) -> list[float]:
+            part = slice(places[0], places[-1] + 1)
+            found: list[float] = self._model.log_probabilities(hidden[part], chosen[part]).tolist()
+            return found
+
+        if not tokens:
+            return []
         with torch.inference_mode():
             chosen = torch.tensor(tokens, dtype=torch.long, device=hidden.device)
-            found: list[float] = self._model.log_probabilities(hidden, chosen).tolist()
-        return found
+            parts = in_halves(range(len(tokens)), compute, "position")
+            return [each for _, part in parts for each in part]
 
     def write(
         self, wanted: Sequence[Wanted], stopped: Callable[[], bool] = lambda: False
@@ -177,38 +187,21 @@ class LoadedGemma:
             for wanted, _ in candidates[first]
         ]
         rings = [slot for _, slot in candidates[first]]
-        _, hidden, kept = next(self._read_in_halves(prompts, 0, rings))
-        return hidden, kept
+        # What does not fit at once is begun when its turn comes.
+        _, begun = next(in_halves(list(zip(prompts, rings, strict=True)), self._read_batch, "prompt"))
+        return begun
 
-    def _read_in_halves(
-        self, prompts: Sequence[Prompt], start: int, rings: Sequence[int] | None = None
-    ) -> Iterator[tuple[int, Tensor, list[int]]]:
-        import torch
-
-        try:
-            hidden, kept = self._read_batch(prompts, rings)
-        except torch.OutOfMemoryError as error:
-            if len(prompts) == 1:
-                raise RunnerError(f"GPU memory does not suffice for one prompt: {error}") from error
-        else:
-            yield start, hidden, kept
-            return
-        gc.collect()
-        torch.cuda.empty_cache()
-        half = len(prompts) // 2
-        yield from self._read_in_halves(prompts[:half], start, rings and rings[:half])
-        yield from self._read_in_halves(prompts[half:], start + half, rings and rings[half:])
-
-    def _read_batch(self, prompts: Sequence[Prompt], rings: Sequence[int] | None) -> tuple[Tensor, list[int]]:
+    def _read_batch(self, placed: Sequence[tuple[Prompt, int]]) -> tuple[Tensor, list[int]]:
+        """Return hidden states, and the tokens not read again, of prompts and the rings they go to."""
         import torch
 
         store = self._model.store
         # All are looked up before any is kept: what this pass computes cannot be gone on from within it.
-        found = [store.find(p.adapter, p.tokens, min(p.wanted, default=0)) for p in prompts]
+        found = [store.find(p.adapter, p.tokens, min(p.wanted, default=0)) for p, _ in placed]
         try:
             rows = [
                 Row(p.tokens, p.wanted, p.adapter, kept, store.keep(p.adapter, p.tokens[: p.shared]), ring)
-                for p, kept, ring in zip(prompts, found, rings or [-1] * len(prompts), strict=True)
+                for (p, ring), kept in zip(placed, found, strict=True)
             ]
             plan = plan_read(rows, self._model.rings.full, self._model.rings.sliding)
             with torch.inference_mode():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from engine.errors import AdapterError, ModelError, RunnerError
 from engine.prompts import LABELS
-from engine.runners import Cancellation, ScoreRequest, WriteRequest
+from engine.runners import Cancellation, LikelihoodRequest, ScoreRequest, WriteRequest
+from engine.runners.halving import in_halves
 from engine.runners.torch_opening import TorchOptions, open_torch_directory
 from engine.runners.torch_reference import ReferenceRunner, plan_batches
 
@@ -54,6 +56,55 @@ def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budge
     for batch in batches:
         assert len(batch) <= rows
         assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
+
+
+@given(st.lists(st.integers(), max_size=30), st.integers(1, 40))
+def test_a_batch_is_halved_until_it_fits(items: list[int], room: int) -> None:
+    """Results come in order, each item is computed once, and nothing is tried that was too much already."""
+    tried: list[int] = []
+
+    def compute(part: Sequence[int]) -> list[int]:
+        tried.append(len(part))
+        if len(part) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [item + 1 for item in part]
+
+    found = list(in_halves(items, compute, "item", 5))
+    assert [each for _, part in found for each in part] == [item + 1 for item in items]
+    assert [start for start, _ in found] == [5 + sum(len(p) for _, p in found[:i]) for i in range(len(found))]
+    assert len(tried) == 2 * len(found) - 1
+
+
+def test_memory_that_runs_out_cuts_the_batch(
+    runner: ReferenceRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores, replies and likelihoods come all the same; what does not fit alone is an error of its own."""
+    requests = [WriteRequest(f"say {number}", "\nNow:", SCHEMA, 20) for number in range(5)]
+    asked = [LikelihoodRequest(w.prompt, w.suffix, "some text", (0, 9)) for w in requests]
+
+    def answers() -> list[Any]:
+        replies = dict(runner.write(requests, Cancellation()))
+        likelihoods = dict(runner.likelihoods(asked, Cancellation()))
+        values = [each for i in range(5) for each in likelihoods[i].log_probabilities]
+        return [scores_of(runner), [replies[i].text for i in range(5)], pytest.approx(values, abs=1e-4)]
+
+    expected, real, room = answers(), runner._pad, 2
+
+    def pad(rows: Sequence[Sequence[int]], *, left: bool) -> Any:
+        if len(rows) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(rows, left=left)
+
+    monkeypatch.setattr(runner, "_pad", pad)
+    scores, replies, likelihoods = answers()
+    assert replies == expected[1]
+    assert likelihoods.expected == expected[2]
+    for index, rows in scores.items():
+        for row, before in zip(rows, expected[0][index], strict=True):
+            assert row == pytest.approx(before, abs=1e-5)
+    room = 0
+    with pytest.raises(RunnerError, match="GPU memory does not suffice for one request"):
+        answers()
 
 
 def test_scores_equal_the_full_head_after_each_prefix(runner: ReferenceRunner, base_dir: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import AdapterError, ModelError, RunnerError
 from engine.prompts import LABELS
-from engine.runners import Cancellation, ScoreRequest, WriteRequest
+from engine.runners import Cancellation, LikelihoodRequest, ScoreRequest, WriteRequest
 from engine.runners.gemma.loaded import LoadedGemma
 from engine.runners.gemma.memory import MemoryPlan
 from engine.runners.gemma.shape import read_shape
@@ -223,6 +223,32 @@ def test_memory_that_does_not_suffice_for_one(gemma: LoadedGemma, monkeypatch: p
         with pytest.raises(RunnerError, match="does not suffice"):
             scores(runner)
     assert len(scores(runner)) == len(REQUESTS)
+
+
+@pytest.mark.parametrize("projection", ["label_logits", "log_probabilities"])
+def test_memory_that_runs_out_after_the_read(
+    gemma: LoadedGemma, reference: Reference, monkeypatch: pytest.MonkeyPatch, projection: str
+) -> None:
+    """What is made of the hidden states is cut in two as well, and one that does not fit is an error."""
+    real, room = getattr(gemma._model, projection), 2
+
+    def project(hidden: Any, of: Any) -> Any:
+        if len(hidden) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(hidden, of)
+
+    def answers(runner: Any) -> dict[int, Any]:
+        if projection == "label_logits":
+            return scores(runner)
+        asked = [LikelihoodRequest(w.prompt, w.suffix, LONG, (0, len(LONG))) for w in WRITES]
+        return {i: [found.log_probabilities] for i, found in runner.likelihoods(asked, Cancellation())}
+
+    monkeypatch.setattr(gemma._model, projection, project)
+    runner = TorchRunner(gemma, "tiny")
+    assert_equal(answers(runner), answers(reference))
+    room = 0
+    with pytest.raises(RunnerError, match="GPU memory does not suffice for one position"):
+        answers(runner)
 
 
 def test_memory_that_runs_out_while_loading(base_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
