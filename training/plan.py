@@ -15,7 +15,9 @@ from engine.finetune.encoding import row_lengths
 from engine.finetune.rows import Row
 from engine.finetune.settings import Backend, FinetuneSettings
 from engine.finetune.sizes import read_size
-from training.presets import Choice, Forecast, Volume, choose, forecast, settings_of, with_given
+from training.choices import Choice, Volume, settings_of, with_given
+from training.forecasts import Forecast, forecast
+from training.presets import choose
 
 _DRAWN = 2000  # rows whose tokens are counted
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.wire import Language
-from training.presets import Why
+from training.choices import Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ ENGLISH = PlanTexts(
     hours="{count} h",
     why={
         Why.GIVEN: "as given",
-        Why.UNSLOTH: "{tokens:,.0f} tokens: its minute or two of compilation pays off from 1.3 million on",
-        Why.TRL_SHORT: "{tokens:,.0f} tokens are fewer than the 1.3 million after which Unsloth pays off",
+        Why.UNSLOTH: "about {unsloth:.0f} min with what it compiles at its start; TRL would take {trl:.0f}",
+        Why.TRL_FASTER: "about {trl:.0f} min; Unsloth would take {unsloth:.0f} with what it compiles first",
         Why.TRL_MISSING: "Unsloth is not installed",
         Why.TRL_CPU: "on a CPU Unsloth is no faster",
         Why.TRL_SEVERAL: "Unsloth trains in one process",
@@ -62,8 +62,10 @@ ENGLISH = PlanTexts(
         Why.CPU_PRECISION: "a CPU trains in float32",
         Why.KEEP: "all activations fit: {gib:.1f} GiB; recomputing them costs a quarter of the speed",
         Why.RECOMPUTE: "keeping all activations would take {gib:.1f} of {room:.1f} GiB",
-        Why.COMPILE: "{minutes:.0f} min of training: the minute that compilation takes pays off",
-        Why.NO_COMPILE: "compilation takes a minute and pays off in long runs without Unsloth on a GPU",
+        Why.COMPILE: "about {compiled:.0f} min with compiling; {plain:.0f} without",
+        Why.NO_COMPILE: "compiling would take longer than it gains: {compiled:.1f} min for {plain:.1f}",
+        Why.COMPILE_CPU: "on a CPU it gains nothing",
+        Why.UNSLOTH_COMPILES: "Unsloth does so itself",
         Why.RANK_FEW: "{tokens:,.0f} tokens: a larger adapter would learn them by heart",
         Why.RANK_SOME: "{tokens:,.0f} tokens: what was measured with 14,402 items",
         Why.RANK_MANY: "{tokens:,.0f} tokens: as the starter adapter, which was trained on 45 million",
@@ -113,8 +115,8 @@ JAPANESE = PlanTexts(
     hours="{count} 時間",
     why={
         Why.GIVEN: "指定された値",
-        Why.UNSLOTH: "{tokens:,.0f} トークン。コンパイルの 1、2 分は 130 万トークン以上で元が取れます",
-        Why.TRL_SHORT: "{tokens:,.0f} トークン。Unsloth は 130 万トークン以上で元が取れます",
+        Why.UNSLOTH: "開始時のコンパイルを含めて約 {unsloth:.0f} 分。TRL では {trl:.0f} 分かかります",
+        Why.TRL_FASTER: "約 {trl:.0f} 分。Unsloth は開始時のコンパイルを含めて {unsloth:.0f} 分かかります",
         Why.TRL_MISSING: "Unsloth がインストールされていません",
         Why.TRL_CPU: "CPU では Unsloth も速くありません",
         Why.TRL_SEVERAL: "Unsloth は 1 プロセスでのみ学習できます",
@@ -123,8 +125,10 @@ JAPANESE = PlanTexts(
         Why.CPU_PRECISION: "CPU では float32 で学習します",
         Why.KEEP: "活性値がすべて収まります ({gib:.1f} GiB)。再計算すると 4 分の 1 遅くなります",
         Why.RECOMPUTE: "活性値をすべて残すと {room:.1f} GiB のうち {gib:.1f} GiB が必要です",
-        Why.COMPILE: "学習は {minutes:.0f} 分。1 分のコンパイルの元が取れます",
-        Why.NO_COMPILE: "コンパイルの 1 分は、Unsloth なしの GPU での長い学習でだけ元が取れます",
+        Why.COMPILE: "コンパイルを含めて約 {compiled:.0f} 分。しない場合は {plain:.0f} 分です",
+        Why.NO_COMPILE: "コンパイルの元が取れません (する場合 {compiled:.1f} 分、しない場合 {plain:.1f} 分)",
+        Why.COMPILE_CPU: "CPU では速くなりません",
+        Why.UNSLOTH_COMPILES: "Unsloth が自分で行います",
         Why.RANK_FEW: "{tokens:,.0f} トークン。大きなアダプターでは丸暗記になります",
         Why.RANK_SOME: "{tokens:,.0f} トークン。14,402 件で測定した値です",
         Why.RANK_MANY: "{tokens:,.0f} トークン。4,500 万トークンで学習したスターターと同じです",

@@ -7,116 +7,28 @@ memory and from how many steps a training needs to learn anything.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from engine.errors import ModelError
 from engine.finetune.cards import Card
-from engine.finetune.estimates import Memory, Way, cpu_speed, gpu_speed, memory_of
-from engine.finetune.settings import Backend, FinetuneSettings
+from engine.finetune.estimates import Way, memory_of
+from engine.finetune.settings import Backend
 from engine.finetune.sizes import ModelSize
-
-T = TypeVar("T")
+from training.choices import Choice, Volume, Why
+from training.forecasts import speed_of, starting, steps_of
 
 _USABLE = 0.92  # of a card's memory: what is freed and taken again leaves gaps
 _LENGTHS = (128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
-_KEPT = 0.99  # of the rows are to fit
 _BATCHES = (16_384, 8192, 4096, 2048, 1024)
 _SMALL_PART = 2048  # tokens that have to fit at once, else 4 bits are tried
 _LARGEST_ON_CPU = 4096
 _STEPS_AN_EPOCH = 100
 _FEW, _MANY = 500_000, 10_000_000  # tokens
 _SMALL_MODEL = 500_000_000  # parameters
-_UNSLOTH_FROM = 1_300_000  # tokens: 116 s of compilation / (1/6786 - 1/16694) s a token, on an H100
-_COMPILE_FROM = 600.0  # seconds
 _CPU_SECONDS = 3600.0
 _HELD_OUT_FROM = 400  # rows
-_PADDING = 1.1  # padded tokens for each that is none
-
-
-class Why(Enum):
-    """The reasons; `plan_texts` has their words."""
-
-    GIVEN = "given"
-    UNSLOTH = "unsloth"
-    TRL_SHORT = "trl_short"
-    TRL_MISSING = "trl_missing"
-    TRL_SEVERAL = "trl_several"
-    TRL_CPU = "trl_cpu"
-    BFLOAT16 = "bfloat16"
-    FOUR_BITS = "four_bits"
-    CPU_PRECISION = "cpu_precision"
-    KEEP = "keep"
-    RECOMPUTE = "recompute"
-    COMPILE = "compile"
-    NO_COMPILE = "no_compile"
-    RANK_FEW = "rank_few"
-    RANK_SOME = "rank_some"
-    RANK_MANY = "rank_many"
-    LENGTH_ROWS = "length_rows"
-    LENGTH_MEMORY = "length_memory"
-    BATCH_BEST = "batch_best"
-    BATCH_STEPS = "batch_steps"
-    BATCH_CPU = "batch_cpu"
-    BATCH_MEMORY = "batch_memory"
-    BATCH_SHARED = "batch_shared"
-    BATCH_LONGEST = "batch_longest"
-    PARTS = "parts"
-    WHOLE = "whole"
-    EPOCHS_FEW = "epochs_few"
-    EPOCHS_SOME = "epochs_some"
-    EPOCHS_MANY = "epochs_many"
-    EPOCHS_TIME = "epochs_time"
-    RATE_SMALL = "rate_small"
-    RATE_LARGE = "rate_large"
-    WARMUP = "warmup"
-    EVALUATE = "evaluate"
-    HELD_OUT = "held_out"
-    PATIENCE = "patience"
-    NO_PATIENCE = "no_patience"
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """How much there is to train on."""
-
-    rows: int
-    tokens: int  # of all rows
-    lengths: tuple[int, ...]  # of some of them, sorted
-    validation_rows: int = 0
-
-    def within(self, length: int) -> float:
-        """Return the share of rows that have at most `length` tokens."""
-        return bisect_right(self.lengths, length) / len(self.lengths)
-
-    @property
-    def usual_longest(self) -> int:
-        """The length that 99 of 100 rows keep to."""
-        return self.lengths[min(len(self.lengths) - 1, int(_KEPT * len(self.lengths)))]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Generic[T]):
-    """A setting's value, and why it has it."""
-
-    key: str
-    value: T
-    why: Why
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What a training comes to, about."""
-
-    memory: Memory
-    tokens_per_second: float
-    tokens: int  # in all epochs
-    steps: int
-    seconds: float
 
 
 def choose(
@@ -134,17 +46,20 @@ def choose(
     share = _shared(_step(card, volume), length.value, processes)
     recompute, batch, parts = _batches(size, card, way, length.value, share)
     way = replace(way, tokens=batch.value, recompute=recompute.value)
-    epochs = _epochs(volume, volume.tokens / _speed(size, card, way), card)
+    epochs = _epochs(volume, volume.tokens / speed_of(size, card, way), card)
     tokens = round(volume.tokens * epochs.value)
-    backend = _backend(card, tokens, has_unsloth, processes)
-    way = replace(way, unsloth=backend.value is Backend.UNSLOTH)
-    steps = _steps(tokens, batch.value * parts.value * processes)
-    speed = _speed(size, card, way, processes)
+    ways = {"plain": way, "compiled": replace(way, compiled=True), "unsloth": replace(way, unsloth=True)}
+    minutes = {
+        name: (tokens / speed_of(size, card, each, processes) + starting(each)) / 60
+        for name, each in ways.items()
+    }
+    backend, compiled = _fastest(card, minutes, has_unsloth, processes)
+    steps = steps_of(tokens, batch.value * parts.value * processes)
     return (
         backend,
         in_4bit,
         recompute,
-        _compile(card, way, tokens / speed),
+        compiled,
         rank,
         length,
         batch,
@@ -155,61 +70,6 @@ def choose(
         Choice("eval_steps", max(10, steps // 10), Why.EVALUATE),
         *_validation(volume),
     )
-
-
-def settings_of(choices: Sequence[Choice[Any]], given: Mapping[str, object]) -> FinetuneSettings:
-    """Return the chosen settings, with those that were given in place of theirs."""
-    return FinetuneSettings.model_validate({**{one.key: one.value for one in choices}, **given})
-
-
-def with_given(choices: Sequence[Choice[Any]], given: Mapping[str, object]) -> tuple[Choice[Any], ...]:
-    """Return the choices, those that somebody made himself among them."""
-    known = [Choice(one.key, given[one.key], Why.GIVEN) if one.key in given else one for one in choices]
-    others = [
-        Choice(key, value, Why.GIVEN) for key, value in given.items() if key not in {c.key for c in choices}
-    ]
-    return (*known, *others)
-
-
-def forecast(
-    size: ModelSize,
-    card: Card,
-    volume: Volume,
-    settings: FinetuneSettings,
-    unsloth: bool,
-    processes: int = 1,
-) -> Forecast:
-    """Return what a training with `settings` takes, of memory in each process, and how long it lasts."""
-    way = Way(
-        settings.rank, settings.batch_tokens, settings.load_in_4bit, settings.gradient_checkpointing,
-        unsloth, settings.compile_layers, float32=not card.is_gpu,
-    )  # fmt: skip
-    speed = _speed(size, card, way, processes)
-    tokens = round(volume.tokens * volume.within(settings.max_length) * settings.epochs)
-    steps = _steps(tokens, settings.batch_tokens * settings.accumulation * processes)
-    share = 1.0
-    if 0 < settings.max_steps < steps:
-        share = settings.max_steps / steps
-    if settings.max_seconds:
-        share = min(share, settings.max_seconds * speed / max(tokens, 1))
-    return Forecast(
-        memory_of(size, way),
-        speed,
-        round(tokens * share),
-        max(1, round(steps * share)),
-        tokens * share / speed,
-    )
-
-
-def _speed(size: ModelSize, card: Card, way: Way, processes: int = 1) -> float:
-    """Return the tokens a second of all processes: each has a card of its own, a CPU they share."""
-    if not card.is_gpu:
-        return cpu_speed(size, card.cores)
-    return processes * gpu_speed(size, way, card.tflops)
-
-
-def _steps(tokens: int, step: int) -> int:
-    return max(1, math.ceil(tokens * _PADDING / step))
 
 
 def _fits(size: ModelSize, card: Card, way: Way) -> bool:
@@ -324,22 +184,25 @@ def _epochs(volume: Volume, seconds: float, card: Card) -> Choice[float]:
     return Choice("epochs", wanted, why)
 
 
-def _backend(card: Card, tokens: int, has_unsloth: bool, processes: int) -> Choice[Backend]:
+def _fastest(
+    card: Card, minutes: Mapping[str, float], has_unsloth: bool, processes: int
+) -> tuple[Choice[Backend], Choice[bool]]:
+    """Choose what trains, and whether it compiles layers, by the `minutes` that each way would take."""
     if not card.is_gpu:
-        return Choice("backend", Backend.TRL, Why.TRL_CPU)
+        return Choice("backend", Backend.TRL, Why.TRL_CPU), Choice("compile_layers", False, Why.COMPILE_CPU)
+    compile_layers = minutes["compiled"] < minutes["plain"]
+    why = Why.COMPILE if compile_layers else Why.NO_COMPILE
+    compiled = Choice("compile_layers", compile_layers, why, minutes)
     if processes > 1:
-        return Choice("backend", Backend.TRL, Why.TRL_SEVERAL)
+        return Choice("backend", Backend.TRL, Why.TRL_SEVERAL), compiled
     if not has_unsloth:
-        return Choice("backend", Backend.TRL, Why.TRL_MISSING)
-    if tokens < _UNSLOTH_FROM:
-        return Choice("backend", Backend.TRL, Why.TRL_SHORT, {"tokens": tokens})
-    return Choice("backend", Backend.UNSLOTH, Why.UNSLOTH, {"tokens": tokens})
-
-
-def _compile(card: Card, way: Way, seconds: float) -> Choice[bool]:
-    worth = card.is_gpu and not way.unsloth and seconds >= _COMPILE_FROM
-    return Choice(
-        "compile_layers", worth, Why.COMPILE if worth else Why.NO_COMPILE, {"minutes": seconds / 60}
+        return Choice("backend", Backend.TRL, Why.TRL_MISSING), compiled
+    numbers = {**minutes, "trl": min(minutes["plain"], minutes["compiled"])}
+    if numbers["trl"] <= numbers["unsloth"]:
+        return Choice("backend", Backend.TRL, Why.TRL_FASTER, numbers), compiled
+    return (
+        Choice("backend", Backend.UNSLOTH, Why.UNSLOTH, numbers),
+        Choice("compile_layers", False, Why.UNSLOTH_COMPILES),
     )
 
 

@@ -29,14 +29,18 @@ _LAYER_BYTES, _WIDTH_BYTES = 31_000.0, 9.23
 _RECOMPUTED_BFLOAT16, _RECOMPUTED_NF4 = 1.26, 1.91
 _FLOAT32 = 2.0  # a CPU computes in float32, twice the bytes
 
-# Tokens a second: 4B shape, rows of 2,048: 10,525 in bfloat16, 8,144 with recomputation, 6,786 in 4 bits
-# with recomputation, 16,694 by Unsloth with that. The 270M, rows of about 300, compiled layers: 98,753.
-_RATE_4B, _RATE_270M = 10_525.0, 98_753.0
+# Tokens a second with compiled layers in bfloat16: 4B shape, 4 rows of 960: 17,112; the 270M, rows of about
+# 300, 16,384 tokens a step: 98,753. Not compiled the 4B shape did 10,525 with 8,192 tokens a step, of these
+# 8,144 with recomputation, and of those 6,786 in 4 bits. Unsloth did 17,696 in the run that has the 17,112,
+# and 16,694 in 4 bits with recomputation. Compiled layers were not measured in 4 bits: no gain is expected.
+_RATE_4B, _RATE_270M = 17_112.0, 98_753.0
 _LINEAR_4B, _LINEAR_270M = 3.209e9, 1.003e8
-_RECOMPUTATION, _NF4, _UNSLOTH = 8144 / 10525, 6786 / 8144, 16694 / 6786
-# Seconds that launching a layer's kernels takes, forward and back: the 4B shape, recomputing, took 0.571 s
-# a step however few tokens it held. Compiled layers launch fewer: the 270M's steps took 0.166 s.
-_LAUNCHES, _LAUNCHES_AGAIN, _COMPILED = 0.0112, 0.0168, 0.8
+_PLAIN, _RECOMPUTATION, _NF4 = 10_525 / 17_112, 8144 / 10_525, 6786 / 8144
+_UNSLOTH, _UNSLOTH_SAVING = 17_696 / 17_112, 16_694 / 17_112
+# Seconds that launching a layer's kernels takes, forward and back: the 270M took 0.222 s a step for 16 rows
+# of 480, and 0.099 s with compiled layers (Unsloth 0.096 s); the 4B shape, recomputing, 0.571 s for 2,048
+# tokens.
+_LAUNCHES, _LAUNCHES_AGAIN, _COMPILED = 0.0123, 0.0168, 0.445
 _BEST_SHARE = 0.35  # of a card's speed at most; Unsloth's share at the 4B shape
 _CPU_GFLOPS = 36.0  # of each core: float32, the 270M reads 320 to 410 tokens a second on two with AVX-512
 
@@ -89,14 +93,20 @@ def gpu_speed(size: ModelSize, way: Way, tflops: float) -> float:
     """Return the tokens a second to expect of a card that multiplies at `tflops`.
 
     What the H100 did with the nearest sizes, in between by the number of parameters; on a slower card no more
-    than a third of its speed allows; for small batches no more than launching kernels does.
+    than a third of its speed allows; for small batches no more than launching kernels does. What compiling
+    takes before is not in it.
     """
     rate = _between(size.linear) * min(1.0, tflops / H100_TFLOPS * _headroom(size))
-    rate *= _RECOMPUTATION if way.recompute else 1
-    rate *= _NF4 if way.in_4bit else 1
-    launches = size.layers * (_LAUNCHES_AGAIN if way.recompute else _LAUNCHES)
-    launches *= _COMPILED if way.compiled or way.unsloth else 1
-    return min(rate * (_UNSLOTH if way.unsloth else 1), way.tokens / launches)
+    compiled = way.unsloth or (way.compiled and not way.in_4bit)
+    if way.unsloth:
+        rate *= _UNSLOTH_SAVING if way.recompute or way.in_4bit else _UNSLOTH
+    else:
+        rate *= (1 if compiled else _PLAIN) * (_RECOMPUTATION if way.recompute else 1)
+        rate *= _NF4 if way.in_4bit else 1
+    launches = (
+        size.layers * (_LAUNCHES_AGAIN if way.recompute else _LAUNCHES) * (_COMPILED if compiled else 1)
+    )
+    return min(rate, way.tokens / launches)
 
 
 def cpu_speed(size: ModelSize, cores: int) -> float:

@@ -8,7 +8,7 @@ are speed and memory only. All train the same tokens in the same batches, bfloat
 projections, fused AdamW, no dropout, no recomputation. Rows are full to their length, just below the window
 of the model's sliding layers, so that no stack pads and TRL's attention needs no mask: its fastest kernel.
 
-First the cases of TRL, one after the other, while Unsloth's are importing; then all of Unsloth take their
+When all have imported, first the cases of TRL, one after the other; then all of Unsloth take their
 first steps side by side, which compile, and are measured one after the other. Import, loading and
 compilation count for none, and are said. What is not ready in time is stopped and says so; results are
 written as they come.
@@ -204,6 +204,8 @@ def run(arguments: argparse.Namespace, wanted: Sequence[tuple[str, str]], folder
             write()
             print(f"{one.case.name}: {json.dumps(result)}", flush=True)
 
+        for one in started:  # whose imports would disturb what is measured first
+            one.wait_for("imported", deadline)
         plain = [one for one in started if one.case.stack.startswith("trl")]
         others = [one for one in started if one not in plain]
         for one in plain:

@@ -17,10 +17,10 @@ from engine.finetune.rows import TextRow
 from engine.finetune.settings import Backend, FinetuneSettings
 from engine.wire import Language
 from training.__main__ import main
+from training.choices import Why
 from training.cli import plans
 from training.cli.live import watching
 from training.plan import make_plan, measure
-from training.presets import Why
 
 CONFIG = {
     "num_hidden_layers": 18,

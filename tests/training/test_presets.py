@@ -20,8 +20,10 @@ from engine.finetune.sizes import ModelSize
 from engine.finetune.trainer import plan_batches
 from engine.wire import Language
 from tests.both_languages import require_same
+from training.choices import Choice, Volume, Why, settings_of, with_given
+from training.forecasts import forecast
 from training.plan_texts import ENGLISH, TEXTS
-from training.presets import Choice, Volume, Why, choose, forecast, settings_of, with_given
+from training.presets import choose
 
 M270 = ModelSize(layers=18, hidden=640, ffn=2048, query=1024, key=256, vocabulary=262_144)
 M4B = ModelSize(layers=34, hidden=2560, ffn=10_240, query=2048, key=1024, vocabulary=262_208)
@@ -167,15 +169,34 @@ def test_cpu_is_spared() -> None:
     assert chosen(M270, replace(CPU2, cores=64), volume(1000))[0].epochs > 1
 
 
-def test_unsloth_where_it_pays_off() -> None:
-    """For much data on a GPU, if it is installed."""
-    much, little = volume(20_000), volume(300)
+def test_what_trains_is_what_ends_first() -> None:
+    """Unsloth where recomputation or 4 bits make TRL slow and there is much to train, if it is installed."""
+    much, little = volume(20_000), volume(100)
     card = usual_card(24)
-    assert chosen(M4B, card, much)[0].backend is Backend.UNSLOTH
-    for data, has_unsloth, why in ((little, True, Why.TRL_SHORT), (much, False, Why.TRL_MISSING)):
-        settings, reasons = chosen(M4B, card, data, has_unsloth)
+    settings, reasons = chosen(M4B, card, much)
+    assert (settings.backend, settings.compile_layers) == (Backend.UNSLOTH, False)
+    assert reasons["backend"].numbers["unsloth"] < reasons["backend"].numbers["trl"]
+    for size, data, has_unsloth, why, compiled in (
+        (M4B, little, True, Why.TRL_FASTER, False),
+        (M4B, much, False, Why.TRL_MISSING, True),
+        (M270, much, True, Why.TRL_FASTER, True),
+    ):
+        settings, reasons = chosen(size, card, data, has_unsloth)
         assert settings.backend is Backend.TRL
         assert reasons["backend"].why is why
+        assert settings.compile_layers is compiled
+
+
+def test_layers_are_compiled_where_that_ends_sooner() -> None:
+    """Not for less than it takes to compile; in bfloat16 on a large card Unsloth ends no sooner."""
+    card = usual_card(80)
+    for rows, compiled in ((3000, False), (150_000, True)):
+        settings, reasons = chosen(M270, card, volume(rows))
+        assert (settings.backend, settings.compile_layers) == (Backend.TRL, compiled)
+        numbers = reasons["compile_layers"].numbers
+        assert (numbers["compiled"] < numbers["plain"]) is compiled
+        expected = forecast(M270, card, volume(rows), settings, unsloth=False)
+        assert expected.seconds / 60 == pytest.approx(numbers["compiled" if compiled else "plain"])
 
 
 def test_validation_is_drawn_where_none_is_marked() -> None:

@@ -84,7 +84,7 @@ def duration(seconds: float, texts: PlanTexts) -> str:
 
 
 def _why(texts: PlanTexts, why: object, numbers: Mapping[str, float]) -> str:
-    from training.presets import Why
+    from training.choices import Why
 
     return texts.why[Why(why)].format(**numbers)
 
