@@ -21,17 +21,21 @@ def in_halves(
     """
     import torch
 
-    try:
-        found = compute(items)
-    except torch.OutOfMemoryError as error:
-        if len(items) < 2:
-            raise RunnerError(f"GPU memory does not suffice for one {what}: {error}") from error
-    else:
-        yield start, found
-        return
-    # Out of the handler, whose traceback still holds what the pass had taken.
-    gc.collect()
-    torch.cuda.empty_cache()
-    half = len(items) // 2
-    yield from in_halves(items[:half], compute, what, start)
-    yield from in_halves(items[half:], compute, what, start + half)
+    waiting, collected = [(start, items)], False
+    while waiting:
+        first, part = waiting.pop()
+        try:
+            found = compute(part)
+        except torch.OutOfMemoryError as error:
+            if len(part) < 2:
+                raise RunnerError(f"GPU memory does not suffice for one {what}: {error}") from error
+        else:
+            yield first, found
+            continue
+        # Out of the handler, whose traceback still holds what the pass had taken.
+        if not collected:  # once: in a large process it takes a second
+            gc.collect()
+            collected = True
+        torch.cuda.empty_cache()
+        half = len(part) // 2
+        waiting += [(first + half, part[half:]), (first, part[:half])]

@@ -38,3 +38,9 @@ def adapter_dir(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A PEFT adapter whose B matrices are not zero, so that it has an effect."""
     pytest.importorskip("peft")
     return write_adapter_for(base_dir, tmp_path_factory.mktemp("adapter"))
+
+
+@pytest.fixture
+def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the garbage be: in a process that ran all tests before, collecting it takes seconds."""
+    monkeypatch.setattr("engine.runners.halving.gc.collect", lambda: 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import AdapterError, ModelError, RunnerError
@@ -58,8 +58,9 @@ def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budge
         assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
 
 
-@given(st.lists(st.integers(), max_size=30), st.integers(1, 40))
-def test_a_batch_is_halved_until_it_fits(items: list[int], room: int) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(items=st.lists(st.integers(), max_size=30), room=st.integers(1, 40))
+def test_a_batch_is_halved_until_it_fits(no_collection: None, items: list[int], room: int) -> None:
     """Results come in order, each item is computed once, and nothing is tried that was too much already."""
     tried: list[int] = []
 
@@ -76,7 +77,7 @@ def test_a_batch_is_halved_until_it_fits(items: list[int], room: int) -> None:
 
 
 def test_memory_that_runs_out_cuts_the_batch(
-    runner: ReferenceRunner, monkeypatch: pytest.MonkeyPatch
+    runner: ReferenceRunner, no_collection: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Scores, replies and likelihoods come all the same; what does not fit alone is an error of its own."""
     requests = [WriteRequest(f"say {number}", "\nNow:", SCHEMA, 20) for number in range(5)]

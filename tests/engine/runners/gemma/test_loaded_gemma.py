@@ -192,7 +192,7 @@ def test_an_adapter_of_other_widths_is_refused(base_dir: Path, random_adapter: P
 
 
 def test_memory_that_runs_out_cuts_the_batch(
-    gemma: LoadedGemma, reference: Reference, monkeypatch: pytest.MonkeyPatch
+    gemma: LoadedGemma, reference: Reference, no_collection: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pass over two rows fails as on a full card; each row alone does not."""
     passes = []
@@ -227,7 +227,11 @@ def test_memory_that_does_not_suffice_for_one(gemma: LoadedGemma, monkeypatch: p
 
 @pytest.mark.parametrize("projection", ["label_logits", "log_probabilities"])
 def test_memory_that_runs_out_after_the_read(
-    gemma: LoadedGemma, reference: Reference, monkeypatch: pytest.MonkeyPatch, projection: str
+    gemma: LoadedGemma,
+    reference: Reference,
+    no_collection: None,
+    monkeypatch: pytest.MonkeyPatch,
+    projection: str,
 ) -> None:
     """What is made of the hidden states is cut in two as well, and one that does not fit is an error."""
     real, room = getattr(gemma._model, projection), 2
