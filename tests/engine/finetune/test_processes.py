@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine.finetune.backend import choose_backend
-from engine.finetune.processes import ALONE, Processes, processes
+from engine.finetune.processes import ALONE, Processes, part, processes
 from engine.finetune.record import read_run
 from engine.finetune.routine import finetune
 from engine.finetune.rows import Row
@@ -52,6 +52,15 @@ def test_launchers_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not processes().is_first
 
 
+def test_processes_part(tmp_path: Path) -> None:
+    """What joined them is ended; alone there is nothing to end."""
+    distributed = pytest.importorskip("torch.distributed")
+    part()
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    part()
+    assert not distributed.is_initialized()
+
+
 def test_unsloth_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """AUTO takes TRL for several; who asks for Unsloth is told."""
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -86,6 +95,7 @@ def test_two_processes_do_what_one_does(tmp_path: Path, tiny_base: Path, tiny_ro
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("3 steps") == 1
+    assert "destroy_process_group" not in done.stderr
 
     one = finetune(
         tiny_base, tiny_rows, tiny_rows[:8], SETTINGS.model_copy(update={"accumulation": 2}), tmp_path / "one"
