@@ -25,7 +25,8 @@ class Forecast:
     tokens_per_second: float
     tokens: int  # in all epochs
     steps: int
-    seconds: float  # with what compiling takes
+    seconds: float  # with `compiling`
+    compiling: float  # seconds more that the first steps take
 
 
 def forecast(
@@ -55,6 +56,7 @@ def forecast(
         round(tokens * share),
         max(1, round(steps * share)),
         tokens * share / speed + starting(way),
+        starting(way),
     )
 
 

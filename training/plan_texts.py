@@ -19,6 +19,7 @@ class PlanTexts:
     value: str
     reason: str
     forecast: str  # {steps} {time} {speed}
+    compiling: str  # {time}
     several: str  # {processes} {tokens} {each}
     memory: str  # {total} {weights} {adapter} {activations} {head}
     of_card: str  # {room}
@@ -39,6 +40,7 @@ ENGLISH = PlanTexts(
     value="value",
     reason="why",
     forecast="about {steps} steps in {time}, {speed} tokens a second",
+    compiling="nothing is heard of the first {time} of these, about: layers are compiled",
     several="{processes} processes: {tokens} tokens a step, {each} in each",
     memory="memory: about {total} GiB (weights {weights}, adapter {adapter}, activations {activations}, "
     "logits {head})",
@@ -101,6 +103,7 @@ JAPANESE = PlanTexts(
     value="値",
     reason="理由",
     forecast="約 {steps} ステップ、{time}、毎秒 {speed} トークン",
+    compiling="そのうち最初の約 {time} は、層をコンパイルするため何も表示されません",
     several="{processes} プロセス: 1 ステップ {tokens} トークン、プロセスあたり {each}",
     memory="メモリ: 約 {total} GiB (重み {weights}、アダプター {adapter}、"
     "活性値 {activations}、ロジット {head})",

@@ -134,6 +134,23 @@ def test_plan_for_people(
     assert "{" not in shown
 
 
+@pytest.mark.parametrize(("backend", "seconds"), [("trl", 0), ("unsloth", 180)])
+def test_a_slow_start_is_announced(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str, seconds: int
+) -> None:
+    """Whoever waits for a compiling start knows that nothing is wrong; it is part of the time."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'backend = "{backend}"\n', encoding="utf-8")
+    arguments = ["plan", "--data", str(data), "--base-dir", str(base), "--card", "24"]
+    arguments += ["--settings", str(settings)]
+    assert main(arguments) == 0
+    assert ("layers are compiled" in " ".join(capsys.readouterr().out.split())) is bool(seconds)
+    assert main([*arguments, "--json"]) == 0
+    forecast = json.loads(capsys.readouterr().out)["forecast"]
+    assert forecast["compiling"] == seconds
+    assert forecast["seconds"] > seconds
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -45,6 +45,8 @@ def show_plan(plan: TrainingPlan, language: Language = Language.EN, *, to_error:
             speed=f"{expected.tokens_per_second:,.0f}",
         )
     )
+    if expected.compiling:
+        console.print(texts.compiling.format(time=duration(expected.compiling, texts)))
     if plan.processes > 1:
         each = plan.step_tokens // plan.processes
         said = texts.several.format(
