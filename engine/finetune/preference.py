@@ -30,6 +30,7 @@ from engine.finetune.routine import ADAPTER, CHECKPOINTS, CURVE, clear, counts, 
 from engine.finetune.rows import Row
 from engine.finetune.saving import save_adapter
 from engine.finetune.settings import FinetuneSettings, PreferenceSettings
+from engine.finetune.shortage import told_of_shortage
 from engine.finetune.trainer import collate
 
 _MEASURED_TOKENS = 8192  # of a batch while measuring
@@ -59,6 +60,7 @@ class _Tokens:
         return [judged_tokens(row, accepted) for row, accepted in pairs]
 
 
+@told_of_shortage("lower batch_rows and replay_tokens, or set gradient_checkpointing")
 def prefer(
     base: Path,
     adapter: Path,

@@ -22,6 +22,7 @@ from engine.finetune.record import TrainingRun
 from engine.finetune.rows import Row
 from engine.finetune.saving import save_adapter
 from engine.finetune.settings import FinetuneSettings
+from engine.finetune.shortage import told_of_shortage
 from engine.finetune.trainer import build_trainer, plan_batches
 from engine.prompts import END_OF_TURN
 
@@ -30,6 +31,7 @@ __all__ = ["TrainingRun", "finetune"]
 CHECKPOINTS, ADAPTER, CURVE = "checkpoints", "adapter", "loss.png"
 
 
+@told_of_shortage("lower batch_tokens, or set gradient_checkpointing or load_in_4bit")
 def finetune(
     base: Path,
     train: Sequence[Row],
@@ -46,8 +48,8 @@ def finetune(
     With `patience`, the best step by validation loss is saved, else the last. With `resume`, a run that is
     finished is returned as it is, and another goes on from the newest intact checkpoint that the same rows
     and settings left in `out`; without, what an earlier run left there is deleted. Of several processes that
-    call this with the same, the first writes. Raises DataError if no row fits, and the errors of
-    `backend.load`.
+    call this with the same, the first writes. Raises DataError if no row fits, EngineError if a loss is no
+    number or memory runs out, and the errors of `backend.load`.
     """
     among = processes()
     logs.prepare(settings.log_to, out)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import AdapterError, DataError
+from engine.errors import AdapterError, DataError, EngineError
 from engine.finetune.judged import JudgedRow
 from engine.finetune.preference import Judged, prefer
 from engine.finetune.record import RUN, TrainingRun
@@ -158,6 +158,20 @@ def test_too_little_of_either_side_is_refused(tmp_path: Path, tiny_base: Path, a
     texts = [one for one in judged() if one.accepted]
     with pytest.raises(DataError, match=r"8 accepted and 0 rejected texts fit; .* needs 4 of each"):
         prefer(tiny_base, adapter, Judged(texts), Judged([]), SETTINGS, tmp_path)
+
+
+def test_memory_that_runs_out_is_said(
+    tmp_path: Path, tiny_base: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While measuring, too."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr("engine.finetune.preference.collate", fail)
+    with pytest.raises(EngineError, match="ran out: lower batch_rows and replay_tokens"):
+        prefer(tiny_base, adapter, Judged(judged()), Judged([]), SETTINGS, tmp_path)
 
 
 def test_directory_without_adapter_is_refused(tmp_path: Path, tiny_base: Path) -> None:

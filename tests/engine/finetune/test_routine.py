@@ -289,6 +289,25 @@ def test_loss_that_is_no_number_stops_the_run(tmp_path: Path, tiny_base: Path, t
     assert not (tmp_path / "adapter").exists()
 
 
+def test_memory_that_runs_out_is_said(
+    tmp_path: Path, tiny_base: Path, tiny_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what to do about it; other failures of PyTorch stay what they are."""
+    torch = pytest.importorskip("torch")
+    failure = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def fail(*_: Any) -> Any:
+        raise failure
+
+    monkeypatch.setattr("engine.finetune.trainer.label_loss", fail)
+    with pytest.raises(EngineError, match=r"ran out: lower batch_tokens, .*load_in_4bit\. CUDA .* 2\.00 GiB"):
+        train(tiny_base, tiny_rows, tmp_path)
+    assert not (tmp_path / "adapter").exists()
+    failure = RuntimeError("of another kind")
+    with pytest.raises(RuntimeError, match="of another kind"):
+        train(tiny_base, tiny_rows, tmp_path)
+
+
 def test_no_row_that_fits_is_refused(tmp_path: Path, tiny_base: Path) -> None:
     """The error counts the rows and names the limit."""
     rows = [TextRow(prompt="x" * 50, completion="y")] * 3
