@@ -74,7 +74,7 @@ def average_gradients(parameters: Iterable[torch.Tensor]) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def part() -> None:
+def leave_the_others() -> None:
     """End what joined this process to the others, as NCCL asks for before a process ends."""
     import torch.distributed as distributed
 

@@ -103,7 +103,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train and say where the adapter is; return the exit code."""
     from engine.finetune.backend import choose_backend
-    from engine.finetune.processes import part, processes
+    from engine.finetune.processes import leave_the_others, processes
     from engine.finetune.routine import finetune
     from training.cli.live import watching
     from training.cli.plans import agreed, show_plan
@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
             on_log=watch.on_log,
             on_step=watch.on_step,
         )
-    part()
+    leave_the_others()
     if first:
         print(f"{result.rows} rows ({result.dropped_too_long} too long, left out), {result.steps} steps, "
               f"{result.seconds:.0f} s with {result.backend.value}")  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine.finetune.backend import choose_backend
-from engine.finetune.processes import ALONE, Processes, part, processes
+from engine.finetune.processes import ALONE, Processes, leave_the_others, processes
 from engine.finetune.record import read_run
 from engine.finetune.routine import finetune
 from engine.finetune.rows import Row
@@ -52,12 +52,12 @@ def test_launchers_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not processes().is_first
 
 
-def test_processes_part(tmp_path: Path) -> None:
+def test_processes_leave_one_another(tmp_path: Path) -> None:
     """What joined them is ended; alone there is nothing to end."""
     distributed = pytest.importorskip("torch.distributed")
-    part()
+    leave_the_others()
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
-    part()
+    leave_the_others()
     assert not distributed.is_initialized()
 
 
