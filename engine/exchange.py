@@ -204,6 +204,8 @@ class _Answered:
     wire: socket.socket
 
     def close(self) -> None:
+        """Hang up. An answer of unknown length holds the socket, and its connection has forgotten it."""
+        self.response.close()
         self.connection.close()
 
 

@@ -73,6 +73,7 @@ class OpenAIServer:
             self._headers["Authorization"] = f"Bearer {key}"
         self._lock = Lock()
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []
+        self._closed = False
 
     def get(self, path: str, hangup: Hangup) -> Any:
         """Return what is at `path`; None for an empty answer."""
@@ -83,8 +84,9 @@ class OpenAIServer:
         return self._call("POST", path, json.dumps(body, separators=(",", ":")).encode(), hangup)
 
     def close(self) -> None:
-        """Close what is kept. Idempotent; the next call connects anew."""
+        """Close what is kept, and keep nothing more: calls may still be answered. Idempotent."""
         with self._lock:
+            self._closed = True
             while self._idle:
                 self._idle.pop()[1].close()
 
@@ -126,12 +128,12 @@ class OpenAIServer:
         try:
             with hangup.holding(wire):
                 connection.request(method, self._connect.target(path), data, headers)
-                response = connection.getresponse()
-                text = response.read(_LARGEST + 1)
-                if len(text) > _LARGEST:
-                    raise http.client.HTTPException(f"answers with more than {_LARGEST >> 20} MiB")
-                reusable = response.isclosed() and not response.will_close
-                return _Answer(response.status, response.headers, text)
+                with connection.getresponse() as response:
+                    text = response.read(_LARGEST + 1)
+                    if len(text) > _LARGEST:
+                        raise http.client.HTTPException(f"answers with more than {_LARGEST >> 20} MiB")
+                    reusable = response.isclosed() and not response.will_close
+                    return _Answer(response.status, response.headers, text)
         finally:
             self._keep(connection) if reusable else connection.close()
 
@@ -146,7 +148,10 @@ class OpenAIServer:
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
-            self._idle.append((time.monotonic(), connection))
+            if not self._closed:
+                self._idle.append((time.monotonic(), connection))
+                return
+        connection.close()
 
     def _failure(self, answer: _Answer) -> Exception:
         message = _message(answer)

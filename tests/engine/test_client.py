@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -268,6 +269,31 @@ def test_an_engine_that_cannot_be_stopped_is_left() -> None:
             HttpReviewClient(url, HttpOptions(connect_seconds=0.2)).review(REQUEST, cancellation=cancellation)
         thread.join()
         peers[0].close()
+
+
+def test_who_leaves_hangs_up() -> None:
+    """An answer without a length is broken off at once, also while its error is held."""
+
+    def fail(finding: Finding) -> None:
+        raise BrokenPipeError
+
+    found = LocalReviewClient(finding_evals()).review(REQUEST).findings[0].model_dump_json()
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.settimeout(5)
+                peer.sendall(f"HTTP/1.1 200 OK\r\n\r\nevent: finding\ndata: {found}\n\n".encode())
+                while peer.recv(65536):
+                    """The request, until its end."""
+
+        left = pool.submit(answer)
+        with pytest.raises(BrokenPipeError) as raised:
+            HttpReviewClient(url, HURRIED).review(REQUEST, on_finding=fail)
+        left.result()
+        assert raised.value.__traceback__
 
 
 def test_a_callbacks_error_is_its_own() -> None:

@@ -6,7 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.client import HTTPConnection
 
 import pytest
 from vllm_server import Fault, VllmServer, serving_vllm
@@ -92,10 +94,9 @@ def test_failures_are_sorted(client: Client, fault: Fault, kind: type[Exception]
 
 def test_connections_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls one after the other share a connection, also after an error; calls at once do not."""
-    opened = []
+    opened: list[HTTPConnection] = []
     server = client(Fault(400, {}))
-    connect = server._connect
-    monkeypatch.setattr(server, "_connect", _Counting(connect, opened))
+    monkeypatch.setattr(server, "_connect", _Noting(server._connect, opened))
     with pytest.raises(Refused):
         server.get("/v1/models", Hangup())
     for _ in range(3):
@@ -103,16 +104,33 @@ def test_connections_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -
     assert len(opened) == 1
 
 
-class _Counting:
-    def __init__(self, connect: Connect, opened: list[int]) -> None:
+def test_nothing_is_kept_after_the_end(
+    vllm: VllmServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that is answered after all was closed leaves no connection behind."""
+    opened: list[HTTPConnection] = []
+    server = client()
+    monkeypatch.setattr(server, "_connect", _Noting(server._connect, opened))
+    vllm.hold = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(server.post, "/v1/completions", {"model": "toy", "prompt": [1]}, Hangup())
+        assert vllm.waiting.acquire(timeout=10)
+        server.close()
+        vllm.hold.set()
+        assert call.result()
+    assert [connection.sock for connection in opened] == [None]
+
+
+class _Noting:
+    def __init__(self, connect: Connect, opened: list[HTTPConnection]) -> None:
         self._connect, self._opened = connect, opened
 
     def target(self, path: str) -> str:
         return self._connect.target(path)
 
-    def __call__(self) -> object:
-        self._opened.append(1)
-        return self._connect()
+    def __call__(self) -> HTTPConnection:
+        self._opened.append(self._connect())
+        return self._opened[-1]
 
 
 def test_a_kept_connection_that_was_closed_is_opened_again(vllm: VllmServer, client: Client) -> None:
