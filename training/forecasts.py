@@ -13,8 +13,8 @@ from training.choices import Volume
 
 _PADDING = 1.1  # padded tokens for each that is none
 # Seconds until the first steps are done, more than without compiling: of rows of many lengths, on an H100.
-# Compiled layers took 95. Unsloth had not done five steps in 130, so this is a guess.
-_COMPILING, _UNSLOTH_STARTS = 95.0, 180.0
+# Compiled layers took 95. Unsloth had not done five steps in 130: that is the least, the most was not seen.
+_COMPILING, _UNSLOTH_STARTS = 95.0, 130.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,9 @@ ENGLISH = PlanTexts(
     hours="{count} h",
     why={
         Why.GIVEN: "as given",
-        Why.UNSLOTH: "about {unsloth:.0f} min with what it compiles at its start; TRL would take {trl:.0f}",
-        Why.TRL_FASTER: "about {trl:.0f} min; Unsloth would take {unsloth:.0f} with what it compiles first",
+        Why.UNSLOTH: "from {unsloth:.0f} min, as long as it compiles at its start; TRL would take {trl:.0f}",
+        Why.TRL_FASTER: "about {trl:.0f} min; Unsloth would take {unsloth:.0f} or more: it compiles first",
+        Why.TRL_SURER: "about {trl:.0f} min; Unsloth {unsloth:.0f} and more, its start was not seen to end",
         Why.TRL_MISSING: "Unsloth is not installed",
         Why.TRL_CPU: "on a CPU Unsloth is no faster",
         Why.TRL_SEVERAL: "Unsloth trains in one process",
@@ -118,8 +119,9 @@ JAPANESE = PlanTexts(
     hours="{count} 時間",
     why={
         Why.GIVEN: "指定された値",
-        Why.UNSLOTH: "開始時のコンパイルを含めて約 {unsloth:.0f} 分。TRL では {trl:.0f} 分かかります",
-        Why.TRL_FASTER: "約 {trl:.0f} 分。Unsloth は開始時のコンパイルを含めて {unsloth:.0f} 分かかります",
+        Why.UNSLOTH: "開始時のコンパイルを含めて {unsloth:.0f} 分以上。TRL では {trl:.0f} 分かかります",
+        Why.TRL_FASTER: "約 {trl:.0f} 分。Unsloth は開始時のコンパイルを含め {unsloth:.0f} 分以上です",
+        Why.TRL_SURER: "約 {trl:.0f} 分。Unsloth は {unsloth:.0f} 分以上で、開始時間の上限は未測定です",
         Why.TRL_MISSING: "Unsloth がインストールされていません",
         Why.TRL_CPU: "CPU では Unsloth も速くありません",
         Why.TRL_SEVERAL: "Unsloth は 1 プロセスでのみ学習できます",

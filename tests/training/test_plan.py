@@ -134,7 +134,7 @@ def test_plan_for_people(
     assert "{" not in shown
 
 
-@pytest.mark.parametrize(("backend", "seconds"), [("trl", 0), ("unsloth", 180)])
+@pytest.mark.parametrize(("backend", "seconds"), [("trl", 0), ("unsloth", 130)])
 def test_a_slow_start_is_announced(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str, seconds: int
 ) -> None:
