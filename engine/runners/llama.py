@@ -60,8 +60,8 @@ class LlamaRunner:
         self._server = _open(model, options, self._adapters)
         self._slots = _Slots(options.slots)
         asked = lru_cache(_TOKENIZED_TEXTS)(self._server.tokenize)
-        self._tokens = tokenizer_of(model, options.cache or default_cache(), asked)
         try:
+            self._tokens = tokenizer_of(model, options.cache or default_cache(), asked)
             for adapter in self._adapters:
                 self._prove_effect(adapter)
         except BaseException:

@@ -97,17 +97,24 @@ class LlamaServer:
         return self._server
 
     def _post(self, path: str, body: bytes) -> Any:
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         assert self._opened is not None
         try:
-            self._connection.request("POST", path, body, headers)
-            answer = self._connection.getresponse().read()
+            return self._answer(path, body)
         except (OSError, http.client.HTTPException):
             # The server drops a connection that was idle for a while; http.client opens a new one.
-            self._connection.close()
+            return self._answer(path, body)
+
+    def _answer(self, path: str, body: bytes) -> Any:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        kept = False
+        try:
             self._connection.request("POST", path, body, headers)
-            answer = self._connection.getresponse().read()
-        return json.loads(answer)
+            answer = json.loads(self._connection.getresponse().read())
+            kept = self._server is not None
+            return answer
+        finally:
+            if not kept:  # it failed, or was opened again while all was being closed
+                self._connection.close()
 
 
 def _start(options: ServerOptions, key: str) -> Any:

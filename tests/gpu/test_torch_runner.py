@@ -150,29 +150,45 @@ def test_cancelled_between_tokens(base: Path) -> None:
     runner.close()
 
 
+def likelihoods(runner: Any, requests: list[LikelihoodRequest], at_once: int = 0) -> Any:
+    """Log-probabilities by row; `at_once` of them in a call, all where that is 0."""
+    size = at_once or len(requests)
+    rows = []
+    for start in range(0, len(requests), size):
+        part = requests[start : start + size]
+        found = dict(runner.likelihoods(part, Cancellation()))
+        rows += [found[i].log_probabilities for i in range(len(part))]
+    return torch.tensor(rows)
+
+
+def worst(off: Any) -> dict[int, float]:
+    """The rows that are off most, for the message."""
+    return {i: round(float(off[i].mean()), 3) for i in off.mean(1).argsort(descending=True)[:8].tolist()}
+
+
+def test_padding_changes_no_likelihood(reference: Any) -> None:
+    """What transformers says of rows of many lengths, padded, and of each alone."""
+    requests = comments()
+    off = (likelihoods(reference, requests) - likelihoods(reference, requests, 1)).abs()
+    assert off.max() < 0.01, f"off by {off.mean():.4f}, rows {worst(off)}"
+
+
 def test_likelihoods_are_those_of_transformers(base: Path, adapter: Path, reference: Any) -> None:
     """As near to float32 as transformers in the runner's precision, twice: then from kept prompts.
 
-    By row too: the worst ones are named where it fails.
+    Transformers reads each row alone: nothing is padded. By row too: the worst ones are named where it fails.
     """
     requests = comments()
-
-    def rows(runner: Any) -> Any:
-        found = dict(runner.likelihoods(requests, Cancellation()))
-        assert sorted(found) == list(range(len(requests)))
-        return torch.tensor([found[i].log_probabilities for i in range(len(requests))])
-
-    expected = rows(reference)  # first: the runner takes what is free
+    expected = likelihoods(reference, requests, 1)  # first: the runner takes what is free
     peer = ReferenceRunner.load(base, adapter, device="cuda", dtype="bfloat16")
-    noise = (rows(peer) - expected).abs()
+    noise = (likelihoods(peer, requests, 1) - expected).abs()
     peer.close()
     runner = open_torch_directory(base, TorchOptions(), adapter, adapter)
     for again in (False, True):
-        ours = rows(runner)
+        ours = likelihoods(runner, requests)
         assert torch.isfinite(ours).all()
         off = (ours - expected).abs()
-        worst = {i: round(float(off[i].mean()), 3) for i in off.mean(1).argsort(descending=True)[:8].tolist()}
-        said = f"again: {again}, off by {off.mean():.4f}, transformers by {noise.mean():.4f}, rows {worst}"
+        said = f"again: {again}, off by {off.mean():.4f}, not {noise.mean():.4f}, rows {worst(off)}"
         assert off.mean() < 1.5 * noise.mean(), said
         assert off.mean(1).max() < 2 * noise.mean(1).max(), said
         assert (ours.mean() - expected.mean()).abs() < 0.03, said

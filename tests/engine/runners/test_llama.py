@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -22,6 +23,7 @@ from engine.models import BaseModel  # noqa: E402
 from engine.prompts import LABELS  # noqa: E402
 from engine.runners import Cancellation, Reply, Runner, ScoreRequest, WriteRequest  # noqa: E402
 from engine.runners.llama import LlamaOptions, LlamaRunner  # noqa: E402
+from engine.runners.llama_server import LlamaServer, ServerOptions  # noqa: E402
 from engine.testing import write_random_adapter  # noqa: E402
 
 pytestmark = pytest.mark.model
@@ -201,6 +203,34 @@ def test_closed_runner_says_so(gemma: BaseModel) -> None:
         made.count_tokens("x")
     with pytest.raises(RunnerError, match="closed"):
         _logs(made, _request(0))
+
+
+def test_a_failed_call_leaves_no_connection(gemma: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does one that was under way when the model was closed: it would be nobody's to close."""
+    server = LlamaServer(ServerOptions(gemma.path, (), threads=1, context=256, slots=1))
+    assert server.tokenize("kept")
+    assert server._connection.sock is not None
+    send, read = HTTPConnection.request, HTTPConnection.getresponse
+
+    def fail(connection: HTTPConnection) -> HTTPResponse:
+        raise TimeoutError
+
+    monkeypatch.setattr(HTTPConnection, "getresponse", fail)
+    with pytest.raises(RunnerError, match="did not tokenize: TimeoutError"):
+        server.tokenize("late")
+    assert server._connection.sock is None
+
+    kept = server._server  # else the server is gone before it answers
+
+    def end(connection: HTTPConnection, *rest: Any) -> None:
+        server.close()
+        send(connection, *rest)
+
+    monkeypatch.setattr(HTTPConnection, "request", end)
+    monkeypatch.setattr(HTTPConnection, "getresponse", read)
+    assert server.tokenize("just in time")
+    assert server._connection.sock is None
+    del kept
 
 
 def test_damaged_model(tmp_path: Path) -> None:
