@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from bot.cli import check, demo, explain_event, register, serve
-from engine.errors import InputError, MissingExtra, TenkenError
+from engine.errors import InputError, TenkenError, unimportable
 from engine.exits import ExitCode
 from engine.offline import go_offline
 from engine.sanitize import one_line
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TenkenError as error:
         return _fail(str(error), ExitCode.USAGE if isinstance(error, InputError) else ExitCode.ENGINE)
     except ModuleNotFoundError as error:
-        return _fail(str(MissingExtra(error.name or "a module", "bot")), ExitCode.ENGINE)
+        return _fail(str(unimportable(error, "a library", "bot")), ExitCode.ENGINE)
     except KeyboardInterrupt:
         return _fail("interrupted", ExitCode.INTERRUPTED)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from engine.errors import EngineError, MissingExtra, ModelError
+from engine.errors import EngineError, ModelError, unimportable
 
 
 def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
@@ -42,7 +42,7 @@ def _lock(path: Path) -> AbstractContextManager[object]:
     try:
         from filelock import FileLock
     except ImportError as missing:
-        raise MissingExtra("filelock", "cpu") from missing
+        raise unimportable(missing, "filelock", "cpu") from missing
     return FileLock(path)
 
 

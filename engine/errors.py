@@ -70,6 +70,20 @@ class MissingExtra(EngineError):
         super().__init__(f"{module} is not installed; run: pip install 'tenken[{extra}]'")
 
 
+def unimportable(error: ImportError, module: str, extra: str) -> EngineError:
+    """Return what a failed import of `module`, or of what it needs, means to the user.
+
+    MissingExtra where a module is not there. Where one is there and does not work, installing it again would
+    not help, so its own words are told: those of the first failure, as some libraries hide it behind others.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return MissingExtra(error.name, extra)
+    first: BaseException = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    return EngineError(f"{module} is installed but cannot be imported: {' '.join(str(first).split())}")
+
+
 class ModelError(EngineError):
     """The base model is missing, damaged or cannot be stored."""
 

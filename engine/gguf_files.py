@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import MissingExtra, ModelError
+from engine.errors import ModelError, unimportable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,7 +151,7 @@ def _dequantise(tensor: GgufTensor, data: npt.NDArray[np.uint8], start: int) -> 
         from gguf import GGMLQuantizationType
         from gguf.quants import dequantize
     except ImportError as missing:
-        raise MissingExtra("gguf", "cpu") from missing
+        raise unimportable(missing, "gguf", "cpu") from missing
     import numpy as np
 
     kind = GGMLQuantizationType(tensor.kind)

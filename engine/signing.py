@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from engine.errors import AdapterError, ConfigError, MissingExtra
+from engine.errors import AdapterError, ConfigError, unimportable
 
 
 def signature_of(directory: Path) -> Path:
@@ -53,5 +53,5 @@ def _library() -> tuple[ModuleType, ModuleType]:
     try:
         from model_signing import signing, verifying
     except ImportError as missing:
-        raise MissingExtra("model-signing", "signing") from missing
+        raise unimportable(missing, "model-signing", "signing") from missing
     return signing, verifying

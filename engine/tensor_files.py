@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     try:
         import safetensors
     except ImportError as missing:
-        raise MissingExtra("safetensors", "cpu") from missing
+        raise unimportable(missing, "safetensors", "cpu") from missing
 
     library: Any = safetensors
     try:

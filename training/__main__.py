@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from engine.errors import EngineError, InputError, MissingExtra
+from engine.errors import EngineError, InputError, unimportable
 from engine.exits import ExitCode
 from engine.offline import go_offline
 from training.cli import (
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EngineError as error:
         return _fail(str(error), ExitCode.ENGINE)
     except ModuleNotFoundError as error:
-        return _fail(str(MissingExtra(error.name or "a module", "train")), ExitCode.ENGINE)
+        return _fail(str(unimportable(error, "a library", "train")), ExitCode.ENGINE)
     except KeyboardInterrupt:
         return _fail("interrupted", ExitCode.INTERRUPTED)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.chunks import Chunk
 from engine.diffs import DiffLine
-from engine.errors import DataError, MissingExtra
+from engine.errors import DataError, unimportable
 from engine.prompts import CATEGORY_LABELS, LABELS, NO_FINDING
 from training.records import ReviewItem
 from training.scored import Probabilities, ScoredItem
@@ -83,7 +83,7 @@ def _fit(train: Sequence[Example], seed: int) -> tuple[Any, Any, Any]:
         from sklearn.feature_extraction.text import HashingVectorizer
         from sklearn.linear_model import SGDClassifier
     except ImportError as error:
-        raise MissingExtra("scikit-learn", "train") from error
+        raise unimportable(error, "scikit-learn", "train") from error
     remarks = [example for example in train if example.label != NO_FINDING]
     if len({example.label for example in remarks}) < 2:
         raise DataError("a linear baseline needs training data with findings of two categories")

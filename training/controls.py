@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from engine.errors import DataError, MissingExtra
+from engine.errors import DataError, unimportable
 from engine.findings import Category
 from engine.prompts import CATEGORY_LABELS, LABELS
 from training.records import ReviewFinding, ReviewItem
@@ -137,5 +137,5 @@ def _vectorizer() -> Any:
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError as error:
-        raise MissingExtra("scikit-learn", "train") from error
+        raise unimportable(error, "scikit-learn", "train") from error
     return TfidfVectorizer(analyzer=_words, sublinear_tf=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 from engine.sanitize import one_line
 from training.dataset import Dataset
 from training.dataset_texts import DatasetTexts
@@ -19,7 +19,7 @@ def draw(dataset: Dataset, out: Path, texts: DatasetTexts) -> list[tuple[str, st
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra("matplotlib", "train") from error
+        raise unimportable(error, "matplotlib", "train") from error
     lengths = Figure(figsize=(9, 3.5), dpi=110, layout="constrained")
     for axes, (values, name) in zip(
         lengths.subplots(1, 2),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import MissingExtra
+from engine.errors import MissingExtra, unimportable
 from engine.sanitize import inline, one_line
 from engine.wire import Language
 from training.dataset import Dataset, Lengths, as_json
@@ -122,7 +122,7 @@ def _html(
     try:
         from jinja2 import Environment
     except ImportError as error:
-        raise MissingExtra("jinja2", "train") from error
+        raise unimportable(error, "jinja2", "train") from error
     template = Environment(autoescape=True, trim_blocks=True).from_string(_TEMPLATE.read_text("utf-8"))
     drawn = [(title, base64.b64encode((out / file).read_bytes()).decode()) for title, file in plots]
     return template.render(

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from engine.errors import DataError, MissingExtra, ModelError
+from engine.errors import DataError, ModelError, unimportable
 from engine.finetune.cards import Card
 from engine.finetune.encoding import row_lengths
 from engine.finetune.rows import Row
@@ -105,7 +105,7 @@ def _encoder(base: Path) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise MissingExtra("tokenizers", "train") from error
+        raise unimportable(error, "tokenizers", "train") from error
     path = base / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))

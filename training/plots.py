@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 from training.evaluate import System
 from training.measures import ALL, Spoken
 from training.metrics import precision_recall_curve, reliability, roc_curve
@@ -26,7 +26,7 @@ def draw_plots(systems: Sequence[System], out: Path) -> list[Plot]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra("matplotlib", "train") from error
+        raise unimportable(error, "matplotlib", "train") from error
     drawn = []
     for title, name, draw in (
         ("Reliability of line and item probabilities", "reliability.png", _reliability),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.enclosing import parser_for
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 from engine.suggestions import open_brackets
 
 # A word, or one sign of a script that writes without spaces.
@@ -131,5 +131,5 @@ def _sacrebleu() -> Any:
     try:
         import sacrebleu
     except ImportError as error:
-        raise MissingExtra("sacrebleu", "train") from error
+        raise unimportable(error, "sacrebleu", "train") from error
     return sacrebleu

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli.command import Command, Surroundings
-from engine.errors import ConfigError, InputError, MissingExtra
+from engine.errors import ConfigError, InputError, unimportable
 from engine.exits import ExitCode
 from engine.logs import log_json
 from engine.opening import base_sha256_of, batch_limits, choose_adapter, resident_adapters
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, around: Surroundings) -> ExitCode:
         from engine.server import make_engine, serve
         from engine.store.projects import StoredProjects
     except ImportError as missing:
-        raise MissingExtra(missing.name or "aiohttp", "serve") from missing
+        raise unimportable(missing, "aiohttp", "serve") from missing
     log_json()
     default = choose_adapter(arguments.adapter, settings)
     options = _options(arguments, settings)

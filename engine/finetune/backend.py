@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.adapters import CONFIG, WEIGHTS
 from engine.cache import default_cache
-from engine.errors import AdapterError, EngineError, MissingExtra, ModelError
+from engine.errors import AdapterError, EngineError, MissingExtra, ModelError, unimportable
 from engine.finetune.processes import processes
 from engine.finetune.settings import Backend, FinetuneSettings
 from engine.offline import go_offline
@@ -51,8 +51,8 @@ def choose_backend(wanted: Backend) -> Backend:
     except (ImportError, NotImplementedError, RuntimeError) as error:
         if wanted is Backend.AUTO:
             return Backend.TRL
-        if isinstance(error, ModuleNotFoundError):
-            raise MissingExtra(error.name or "unsloth", "unsloth") from error
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise MissingExtra(error.name, "unsloth") from error
         raise EngineError(f"unsloth cannot run here ({error}); set backend to trl") from error
     return Backend.UNSLOTH
 
@@ -132,7 +132,7 @@ def _load_base(base: Path, seed: int, **options: Any) -> tuple[Any, Any]:
         from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
         from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
-        raise MissingExtra(error.name or "transformers", "train") from error
+        raise unimportable(error, "transformers", "train") from error
 
     disable_progress_bar()
     set_seed(seed)
@@ -150,7 +150,7 @@ def _load_peft(base: Path, settings: FinetuneSettings) -> Loaded:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise MissingExtra(error.name or "peft", "train") from error
+        raise unimportable(error, "peft", "train") from error
 
     model, tokenizer = _load_base(base, settings.seed, **_quantized(settings))
     config = LoraConfig(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.adapter_files import check_adapter
 from engine.adapters import CARD, CONFIG, WEIGHTS, Adapter, Manifest, load_adapter, write_manifest
-from engine.errors import AdapterConflict, AdapterError, InputError, MissingExtra
+from engine.errors import AdapterConflict, AdapterError, InputError, unimportable
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +98,7 @@ def _merge(
         from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
         from safetensors.torch import load_file
     except ImportError as missing:
-        raise MissingExtra(missing.name or "peft", "train") from missing
+        raise unimportable(missing, "peft", "train") from missing
     loaded = [load_file(adapter.path / WEIGHTS) for adapter in adapters]
     configs = [LoraConfig.from_pretrained(adapter.path) for adapter in adapters]
     task = configs[0].task_type

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4
 _SPACE = "\u2581"
@@ -64,7 +64,7 @@ def _tokenizer(
             processors,
         )
     except ImportError as missing:
-        raise MissingExtra("tokenizers", "train") from missing
+        raise unimportable(missing, "tokenizers", "train") from missing
 
     ids = {token: number for number, token in enumerate(tokens)}
     unknown, bos = special["unk_token"], special["bos_token"]

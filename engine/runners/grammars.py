@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.cpus import available_cpus
-from engine.errors import MissingExtra, RunnerError
+from engine.errors import RunnerError, unimportable
 
 _PARALLEL_ROWS = 4
 _MOST_THREADS = 8
@@ -24,7 +24,7 @@ class Grammars:
         try:
             import llguidance
         except ImportError as missing:
-            raise MissingExtra("llguidance", "gpu") from missing
+            raise unimportable(missing, "llguidance", "gpu") from missing
         self._library: Any = llguidance
         self._vocabulary = llguidance.LLTokenizer(tokenizer_json, n_vocab=vocab, eos_token=sorted(ends))
         self._compiled: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.errors import MissingExtra, ModelError, RunnerError
+from engine.errors import ModelError, RunnerError, unimportable
 
 _BATCH = 256  # prompt tokens between two looks at the cancellation: under a second on two cores
 _TIMEOUT_SECONDS = 60
@@ -124,7 +124,7 @@ def _start(options: ServerOptions, key: str) -> Any:
     try:
         import xllamacpp
     except ImportError as missing:
-        raise MissingExtra("xllamacpp", "cpu") from missing
+        raise unimportable(missing, "xllamacpp", "cpu") from missing
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(options.model)

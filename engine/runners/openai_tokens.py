@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.errors import MissingExtra, ModelError
+from engine.errors import ModelError, unimportable
 from engine.runners.openai_api import read_tokens, tokenize_body
 from engine.runners.openai_calls import Hangup
 from engine.runners.openai_server import OpenAIServer
@@ -38,7 +38,7 @@ def tokenizer_of(path: Path) -> Tokenize:
     try:
         from tokenizers import Tokenizer
     except ImportError as missing:
-        raise MissingExtra("tokenizers", "openai") from missing
+        raise unimportable(missing, "tokenizers", "openai") from missing
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as failure:

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from engine.adapters import Adapter
-from engine.errors import AdapterError, MissingExtra, ModelError
+from engine.errors import AdapterError, ModelError, unimportable
 from engine.finetune.record import base_sha256
 from engine.probes import Probe
 from engine.runners import Runner
@@ -72,7 +72,7 @@ def default_device() -> str:
     try:
         import torch
     except ImportError as missing:
-        raise MissingExtra("torch", "gpu") from missing
+        raise unimportable(missing, "torch", "gpu") from missing
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

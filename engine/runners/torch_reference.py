@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from engine.errors import AdapterError, MissingExtra, ModelError, RunnerError
+from engine.errors import AdapterError, ModelError, RunnerError, unimportable
 from engine.prompts import END_OF_TURN
 from engine.runners import (
     Cancellation,
@@ -294,7 +294,7 @@ def _load_base(base_dir: Path, device: str | None, dtype: str | None) -> tuple[A
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
-        raise MissingExtra(error.name or "torch", "train") from error
+        raise unimportable(error, "torch", "train") from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
     if not (base_dir / "config.json").is_file():
@@ -315,7 +315,7 @@ def _apply_adapter(model: Any, adapter_dir: Path) -> Any:
     try:
         from peft import PeftModel
     except ImportError as error:
-        raise MissingExtra("peft", "train") from error
+        raise unimportable(error, "peft", "train") from error
     if not (adapter_dir / "adapter_config.json").is_file():
         raise AdapterError(f"{adapter_dir} is not a PEFT adapter directory: it has no adapter_config.json")
     try:

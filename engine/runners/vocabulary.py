@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cache import build_once
-from engine.errors import MissingExtra, ModelError
+from engine.errors import ModelError, unimportable
 from engine.gguf_files import read_gguf
 from engine.models import BaseModel
 
@@ -80,7 +80,7 @@ def _loaded(file: Path) -> Tokenize | None:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError as missing:
-        raise MissingExtra("sentencepiece", "cpu") from missing
+        raise unimportable(missing, "sentencepiece", "cpu") from missing
     try:
         encode: Tokenize = SentencePieceProcessor(model_file=str(file)).encode
     except RuntimeError:  # a vocabulary that SentencePiece does not accept

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from engine.errors import ConfigError, MissingExtra, StoreError
+from engine.errors import ConfigError, StoreError, unimportable
 from engine.store.migrations import migrate
 
 _BUSY_SECONDS = 30
@@ -107,7 +107,7 @@ def engine_for(url: URL) -> Engine:
             # A server whose databases have no encoding (SQL_ASCII) would give bytes for texts.
             return create_engine(url, pool_pre_ping=True, connect_args={"client_encoding": "utf8"})
         except ModuleNotFoundError as missing:
-            raise MissingExtra("psycopg", "postgres") from missing
+            raise unimportable(missing, "psycopg", "postgres") from missing
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)

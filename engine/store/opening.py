@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 from engine.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def open_store(settings: EngineSettings) -> Iterator[Store]:
         from engine.store.feedback import FeedbackStore
         from engine.store.registry import Registry
     except ImportError as missing:
-        raise MissingExtra(missing.name or "sqlalchemy", "store") from missing
+        raise unimportable(missing, "sqlalchemy", "store") from missing
     data = data_directory(settings).absolute()
     url = settings.database_url.get_secret_value() if settings.database_url else sqlite_url(data / DATABASE)
     database = open_database(url)

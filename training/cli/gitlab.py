@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import InputError, MissingExtra
+from engine.errors import InputError, unimportable
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -44,7 +44,7 @@ def open_packages(arguments: argparse.Namespace) -> Packages:
         from training.history.connection import Access, Server
         from training.packages import Packages
     except ModuleNotFoundError as missing:
-        raise MissingExtra(missing.name or "gitlab", "gitlab") from missing
+        raise unimportable(missing, "gitlab", "gitlab") from missing
     access = Access(url.rstrip("/"), token, is_job, arguments.ca_file)
     return Packages(Server(access, follows=True), project, arguments.package)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SHINGLE = 3
@@ -33,7 +33,7 @@ class Similar:
         try:
             from rensa import RMinHash, RMinHashLSH
         except ImportError as error:
-            raise MissingExtra("rensa", "train") from error
+            raise unimportable(error, "rensa", "train") from error
         self._new: Any = RMinHash
         self._threshold = threshold
         self._index = RMinHashLSH(threshold, _HASHES, _bands(threshold))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.curves import LossPoint
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 from engine.retraining import MeasureRow
 from training.jsonl import replaced
 
@@ -20,7 +20,7 @@ def draw_result(path: Path, points: Sequence[LossPoint], rows: Sequence[MeasureR
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra("matplotlib", "train") from error
+        raise unimportable(error, "matplotlib", "train") from error
     figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
     _losses(left, points)

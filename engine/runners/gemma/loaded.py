@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from engine.errors import AdapterError, MissingExtra, ModelError, RunnerError
+from engine.errors import AdapterError, ModelError, RunnerError, unimportable
 from engine.runners.gemma.cache import PromptStore, Rings
 from engine.runners.gemma.decoding import Decoder
 from engine.runners.gemma.lora import LoraStacks
@@ -218,7 +218,7 @@ def best_ops(device: str) -> Ops:
     try:
         from engine.runners.gemma.triton_ops import TritonOps
     except ImportError as missing:
-        raise MissingExtra(missing.name or "triton", "gpu") from missing
+        raise unimportable(missing, "triton", "gpu") from missing
     return TritonOps()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from engine.errors import MissingExtra
+from engine.errors import unimportable
 from engine.runners.gemma.ops import Tensor
 
 NF4_BLOCK = 64
@@ -101,5 +101,5 @@ def _bitsandbytes() -> Any:
     try:
         import bitsandbytes
     except ImportError as missing:
-        raise MissingExtra("bitsandbytes", "gpu") from missing
+        raise unimportable(missing, "bitsandbytes", "gpu") from missing
     return bitsandbytes
