@@ -92,20 +92,21 @@ class Exchange:
     def _post(self, path: str, body: bytes) -> _Answered:
         """Return the opened stream of events."""
         connection = self._opened()
+        wire: socket.socket = connection.sock  # http.client forgets it when it has the response
         try:
-            wire: socket.socket = connection.sock  # http.client forgets it when it has the response
             with self._translating():
                 self._send(connection, "POST", path, body)
-                response = connection.getresponse()
-                refused = b"" if response.status == http.HTTPStatus.OK else response.read()
+                answered = _Answered(connection, connection.getresponse(), wire)
         except BaseException:
             connection.close()
             raise
-        if response.status != http.HTTPStatus.OK:
-            connection.close()
-            refusal = refusal_of(response.status, response.headers, refused)
-            raise _Again(refusal.error, refusal.retry_after) if refusal.may_retry else refusal.error
-        return _Answered(connection, response, wire)
+        response = answered.response
+        if response.status == http.HTTPStatus.OK:
+            return answered
+        with closing(answered), self._translating():
+            refused = response.read()
+        refusal = refusal_of(response.status, response.headers, refused)
+        raise _Again(refusal.error, refusal.retry_after) if refusal.may_retry else refusal.error
 
     def _until_the_end(self, response: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
         for name, data in parse_events(self._lines(response)):
