@@ -22,7 +22,7 @@ def ask_again(at: World, asking: Asking, text: str = "/review") -> Asking:
 
 
 async def heard(asking: Asking) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while EYES not in {name for _, name, _ in asking.note.awards}:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

@@ -26,7 +26,7 @@ from bot.work import Failure, FailureKind, Kind, Order, StepFailed, Work, requir
 from bot.workers import Lease
 from engine.errors import DiffError, StoreError
 
-SOON = 15.0
+SOON = 60.0
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -214,12 +214,16 @@ def test_of_one_group_one_is_done_at_a_time(database: Database) -> None:
         now: dict[str, int] = {}
         most: dict[str, int] = {}
         seen: list[str] = []
+        both = asyncio.Event()
 
         async def act(work: Work) -> None:
             for group in ("all", str(work.payload["group"])):
                 now[group] = now.get(group, 0) + 1
                 most[group] = max(most.get(group, 0), now[group])
             seen.append(work.id)
+            if now["all"] == 2:
+                both.set()
+            await both.wait()
             await asyncio.sleep(0.15)
             for group in ("all", str(work.payload["group"])):
                 now[group] -= 1
@@ -564,14 +568,19 @@ def test_a_device_is_used_by_training_or_by_reviews(file: Database) -> None:
 
     async def main() -> None:
         now: list[str] = []
-        seen: list[tuple[str, ...]] = []
+        alone: list[bool] = []
+        ended = asyncio.Event()
 
         def kind(name: str, lease: Lease, at_once: int) -> Kind:
             async def run(work: Work) -> None:
                 async def act() -> None:
                     now.append(name)
-                    seen.append(tuple(sorted(now)))
-                    await asyncio.sleep(0.4)
+                    if name == "train":
+                        alone.append(now == ["train"])
+                        await asyncio.sleep(0.2)
+                        alone.append(now == ["train"])
+                    else:
+                        await ended.wait()
                     now.remove(name)
 
                 await work.step("act", act)
@@ -582,15 +591,15 @@ def test_a_device_is_used_by_training_or_by_reviews(file: Database) -> None:
             return Kind(name, run, failed, at_once, 0.05, leases=lambda payload: (lease,))
 
         review, train = kind("review", Lease("gpu", shared=True), 3), kind("train", Lease("gpu"), 2)
-        orders = [Order("review", f"r{n}", {}) for n in range(3)] + [
-            Order("train", f"t{n}", {}) for n in range(2)
-        ]
         async with running(file, review, train) as durable:
-            await asyncio.to_thread(durable.orders.store, orders)
-            await until(lambda: len(seen) == 5 and not now)
-        assert max(map(len, seen)) > 1
-        assert all(set(together) in ({"review"}, {"train"}) for together in seen)
-        assert ("train", "train") not in seen
+            await asyncio.to_thread(durable.orders.store, [Order("review", f"r{n}", {}) for n in range(3)])
+            await until(lambda: now == ["review"] * 3)
+            await asyncio.to_thread(durable.orders.store, [Order("train", f"t{n}", {}) for n in range(2)])
+            await asyncio.sleep(0.5)  # ten times as long as both take to look for work
+            assert now == ["review"] * 3
+            ended.set()
+            await until(lambda: len(alone) == 4 and not now)
+        assert all(alone)
 
     asyncio.run(main())
 

@@ -25,7 +25,7 @@ from bot.work import Failure, Order, Work
 from bot.workers import device_lease
 from engine.wire import Language
 
-SOON = 20.0
+SOON = 60.0
 DEVICE = "gpu0"
 
 

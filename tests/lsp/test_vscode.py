@@ -149,6 +149,7 @@ def test_a_server_that_is_not_there(server: CodeServer, repository: Repository, 
         server.configure(serverPath=str(program), engineUrl="http://127.0.0.1:9")
         async with window(server, repository.root, tmp_path / "chromium") as bench:
             await bench.until_bar("Tenken: no server")
+            await bench.until_count(".notifications-toasts .monaco-button", 3)
             buttons = await bench.texts(".notifications-toasts .monaco-button")
             assert [text.strip() for text in buttons] == ["How to install it", "Say where it is", "Try again"]
             await bench.click(".notifications-toasts .monaco-button", "How to install it")

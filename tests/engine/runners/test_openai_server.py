@@ -186,12 +186,15 @@ def test_a_hangup_closes_the_connection(vllm: VllmServer, client: Client) -> Non
 def test_side_by_side_is_bounded_and_in_no_order() -> None:
     """As many jobs at once as asked for, each answered once."""
     running, most, lock = 0, 0, threading.Lock()
+    together = threading.Barrier(3, timeout=10)
 
     def job(index: int, hangup: Hangup) -> int:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
+        if index < 3:
+            together.wait()
         time.sleep(0.01)
         with lock:
             running -= 1
