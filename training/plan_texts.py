@@ -54,9 +54,9 @@ ENGLISH = PlanTexts(
     hours="{count} h",
     why={
         Why.GIVEN: "as given",
-        Why.UNSLOTH: "from {unsloth:.0f} min, as long as it compiles at its start; TRL would take {trl:.0f}",
+        Why.UNSLOTH: "{unsloth:.0f} min or more, as it compiles first; TRL would take about {trl:.0f}",
         Why.TRL_FASTER: "about {trl:.0f} min; Unsloth would take {unsloth:.0f} or more: it compiles first",
-        Why.TRL_SURER: "about {trl:.0f} min; Unsloth {unsloth:.0f} and more, its start was not seen to end",
+        Why.TRL_SURER: "about {trl:.0f} min; Unsloth {unsloth:.0f} or more, and how much more is not known",
         Why.TRL_MISSING: "Unsloth is not installed",
         Why.TRL_CPU: "on a CPU Unsloth is no faster",
         Why.TRL_SEVERAL: "Unsloth trains in one process",

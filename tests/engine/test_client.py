@@ -284,7 +284,7 @@ def test_who_leaves_hangs_up() -> None:
         def answer() -> None:
             peer, _ = server.accept()
             with peer:
-                peer.settimeout(5)
+                peer.settimeout(30)
                 peer.sendall(f"HTTP/1.1 200 OK\r\n\r\nevent: finding\ndata: {found}\n\n".encode())
                 while peer.recv(65536):
                     """The request, until its end."""

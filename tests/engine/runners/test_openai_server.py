@@ -186,7 +186,7 @@ def test_a_hangup_closes_the_connection(vllm: VllmServer, client: Client) -> Non
 def test_side_by_side_is_bounded_and_in_no_order() -> None:
     """As many jobs at once as asked for, each answered once."""
     running, most, lock = 0, 0, threading.Lock()
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
 
     def job(index: int, hangup: Hangup) -> int:
         nonlocal running, most
