@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -127,16 +128,16 @@ def test_a_question_takes_a_place_like_a_review(serve: Serve) -> None:
 
 def test_a_question_ends_with_the_engine_or_its_time(serve: Serve) -> None:
     """Nobody waits for an answer that will not come."""
-    for seconds, drain, kind in ((0.1, 5.0, "engine-failed"), (60.0, 0.1, "shutting-down")):
+    for seconds, drain, kind in ((0.1, 5.0, "engine-failed"), (600.0, 0.1, "shutting-down")):
         options = ServerOptions(limits=ReviewLimits(seconds=seconds), drain_seconds=drain)
         served = serve(finding_evals(hold=Event()), options=options)
         answers = []
         caller = threading.Thread(target=lambda: answers.append(served.call("POST", "/v1/ask", QUESTION)))  # noqa: B023
         caller.start()
-        wait_for(served, 1)
         if kind == "shutting-down":
+            wait_for(served, 1)
             served.stop()
-        caller.join(10)
+        caller.join(120)
         assert answers[0].json["type"] == f"urn:tenken:problem:{kind}"
 
 
@@ -501,7 +502,7 @@ def test_200_reviews_of_20_clients_share_fairly(serve: Serve, tokens: TokenFile)
 def test_shutdown_finishes_what_is_open_and_refuses_what_is_new(serve: Serve) -> None:
     """An open review is waited for; meanwhile the engine is not ready and says so."""
     hold = Event()
-    served = serve(finding_evals(hold=hold), options=ServerOptions(drain_seconds=20))
+    served = serve(finding_evals(hold=hold), options=ServerOptions(drain_seconds=120))
     answers = []
     caller = threading.Thread(target=lambda: answers.append(served.call("POST", "/v1/reviews", REVIEW)))
     caller.start()
@@ -512,7 +513,7 @@ def test_shutdown_finishes_what_is_open_and_refuses_what_is_new(serve: Serve) ->
     refused = served.call("POST", "/v1/reviews", REVIEW)
     assert (refused.status, refused.json["type"]) == (503, "urn:tenken:problem:shutting-down")
     hold.set()
-    caller.join(10)
+    caller.join(120)
     review = Review.model_validate_json(answers[0].body)
     assert (answers[0].status, review.partial, len(review.findings)) == (200, False, 1)
 
@@ -525,7 +526,7 @@ def test_shutdown_does_not_wait_for_ever(serve: Serve) -> None:
     caller.start()
     wait_for(served, 1)
     served.stop()
-    caller.join(10)
+    caller.join(120)
     assert (answers[0].status, answers[0].json["partial"]) == (200, True)
 
 
@@ -541,8 +542,7 @@ def test_metrics_count_what_happened(serve: Serve) -> None:
     served = serve(finding_evals())
     served.call("POST", "/v1/reviews", REVIEW)
     served.call("GET", "/v1/reviews/" + "0" * 24)
-    text = served.call("GET", "/metrics").body.decode()
-    for line in (
+    lines = (
         'tenken_batch_seconds_count{kind="score"} 1.0',
         'tenken_batch_seconds_count{kind="write"} 1.0',
         'tenken_review_seconds_count{outcome="done"} 1.0',
@@ -551,5 +551,13 @@ def test_metrics_count_what_happened(serve: Serve) -> None:
         'tenken_http_requests_total{route="/v1/reviews/{id}",status="404"} 1.0',
         "tenken_open_reviews 0.0",
         "tenken_queue_works 0.0",
-    ):
-        assert line in text
+    )
+    ends = time.monotonic() + 60  # a batch is counted after its answers are out, so perhaps after the review
+    while (missing := _missing(served, lines)) and time.monotonic() < ends:
+        time.sleep(0.005)
+    assert missing == []
+
+
+def _missing(served: Served, lines: Iterable[str]) -> list[str]:
+    text = served.call("GET", "/metrics").body.decode()
+    return [line for line in lines if line not in text]
