@@ -31,15 +31,15 @@ from engine.errors import (
 )
 from engine.findings import Finding
 from engine.review import Progress
-from engine.runners import Cancellation
+from engine.runners import Cancellation, WriteRequest
 from engine.server import ServerOptions, tls_context
-from engine.testing import FakeRunner
+from engine.testing import CANNED_REPLY, FakeRunner
 from engine.tokens import Role, TokenFile
 from engine.wire import Answer, Language, Question, Review, ReviewRequest
 
 MakeClient = Callable[[FakeRunner], ReviewClient]
 REQUEST = ReviewRequest(diff=diff_of())
-HURRIED = HttpOptions(attempts=3, first_pause=0.01, connect_seconds=5, silence_seconds=10)
+HURRIED = HttpOptions(attempts=3, first_pause=0.01, connect_seconds=60, silence_seconds=60)
 
 
 @pytest.fixture(params=["local", "http"])
@@ -119,14 +119,16 @@ def test_a_cancelled_review_keeps_what_it_has(client_of: MakeClient) -> None:
     hold = Event()
     hold.set()
 
-    def stop(finding: Finding) -> None:
-        hold.clear()
-        cancellation.cancel()
+    def reply_and_wait(request: WriteRequest) -> str:
+        hold.clear()  # here, not where it arrives: over HTTP the model would be far ahead by then
+        return CANNED_REPLY
 
     request = ReviewRequest(diff="".join(diff_of(f"{n}.py") for n in range(400)))
-    review = client_of(finding_evals(hold=hold)).review(request, on_finding=stop, cancellation=cancellation)
+    review = client_of(finding_evals(hold=hold, replies=reply_and_wait)).review(
+        request, on_finding=lambda finding: cancellation.cancel(), cancellation=cancellation
+    )
     assert review.partial
-    assert 1 <= len(review.findings) < 50
+    assert len(review.findings) == 1
 
 
 QUESTION = Question(question="What does it do?", path="a.py", code="x = 1\ny = eval(x)\n", lines=(2, 2))
@@ -156,7 +158,7 @@ def test_a_cancelled_question_has_no_answer(client_of: MakeClient) -> None:
     """Whoever asked is free at once."""
     runner = finding_evals(hold=Event())
     cancellation = Cancellation()
-    threading.Thread(target=lambda: (runner.started.wait(10), cancellation.cancel())).start()
+    threading.Thread(target=lambda: (runner.started.wait(60), cancellation.cancel())).start()
     assert client_of(runner).ask(QUESTION, cancellation=cancellation) is None
 
 
@@ -284,7 +286,7 @@ def test_who_leaves_hangs_up() -> None:
         def answer() -> None:
             peer, _ = server.accept()
             with peer:
-                peer.settimeout(30)
+                peer.settimeout(120)
                 peer.sendall(f"HTTP/1.1 200 OK\r\n\r\nevent: finding\ndata: {found}\n\n".encode())
                 while peer.recv(65536):
                     """The request, until its end."""
@@ -359,9 +361,9 @@ def test_nobody_there_is_an_error_with_the_address() -> None:
     """A connection that is refused is tried again, then told."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Unreachable, match=f"cannot reach {url}"):
-        HttpReviewClient(url, HURRIED).review(REQUEST)
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"  # nobody else gets it while it is bound
+        with pytest.raises(Unreachable, match=f"cannot reach {url}"):
+            HttpReviewClient(url, HURRIED).review(REQUEST)
 
 
 @pytest.mark.parametrize(
