@@ -7,6 +7,7 @@ import functools
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -168,20 +169,22 @@ def test_a_service_hands_over_batches(settings: EngineSettings, vllm: VllmServer
     options = ServerOptions(batches=batch_limits(settings))
     with serving(functools.partial(open_runner, settings), options=options) as engine:
         vllm.hold = threading.Event()
-        together = threading.Thread(target=_let_go, args=(vllm, 4))
-        together.start()
-        review = HttpReviewClient(engine.url).review(ReviewRequest(diff=DIFF))
-        together.join()
+        with ThreadPoolExecutor() as pool:
+            together = pool.submit(_let_go, vllm, 4)
+            review = HttpReviewClient(engine.url).review(ReviewRequest(diff=DIFF))
     assert (review.base_model, review.partial, len(review.coverage)) == ("toy", False, 6)
-    assert vllm.most_running == 4  # as many chunks as a review scores before it writes
+    assert together.result() == 4  # as many chunks as a review scores before it writes
 
 
-def _let_go(vllm: VllmServer, count: int) -> None:
-    """Hold the server's answers until it has `count` requests at once."""
-    for _ in range(count):
-        vllm.waiting.acquire(timeout=5)
+def _let_go(vllm: VllmServer, count: int) -> int:
+    """Hold the server's answers until it has `count` requests at once, and return how many it has."""
     assert vllm.hold is not None
-    vllm.hold.set()
+    try:
+        for _ in range(count):
+            assert vllm.waiting.acquire(timeout=60)
+        return vllm.running
+    finally:
+        vllm.hold.set()
 
 
 def examined(settings: EngineSettings, folder: Path) -> dict[str, Check]:

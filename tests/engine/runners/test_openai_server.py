@@ -35,10 +35,10 @@ def client(vllm: VllmServer) -> Iterator[Client]:
     """Make clients of the server; its next answers about models may be faults."""
     with ExitStack() as stack:
 
-        def make(*faults: Fault, key: str = KEY, silence: float = 10) -> OpenAIServer:
+        def make(*faults: Fault, key: str = KEY, silence: float = 60) -> OpenAIServer:
             vllm.faults["/v1/models"] = list(faults)
             address = Address.parse(vllm.url)
-            made = OpenAIServer(Connect(address, connect_seconds=2, silence_seconds=silence), key)
+            made = OpenAIServer(Connect(address, connect_seconds=60, silence_seconds=silence), key)
             stack.callback(made.close)
             return made
 
@@ -114,7 +114,7 @@ def test_nothing_is_kept_after_the_end(
     vllm.hold = threading.Event()
     with ThreadPoolExecutor() as pool:
         call = pool.submit(server.post, "/v1/completions", {"model": "toy", "prompt": [1]}, Hangup())
-        assert vllm.waiting.acquire(timeout=10)
+        assert vllm.waiting.acquire(timeout=60)
         server.close()
         vllm.hold.set()
         assert call.result()
@@ -178,7 +178,7 @@ def test_a_hangup_closes_the_connection(vllm: VllmServer, client: Client) -> Non
     threading.Thread(target=stop).start()
     with pytest.raises(Abandoned):
         client().post("/v1/completions", {"model": "toy", "prompt": [1]}, hangup)
-    assert vllm.abandoned.acquire(timeout=5)
+    assert vllm.abandoned.acquire(timeout=60)
     with pytest.raises(Abandoned):
         client().get("/health", hangup)
 

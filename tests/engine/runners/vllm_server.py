@@ -104,6 +104,7 @@ def serving_vllm(server: VllmServer | None = None, **options: Any) -> Iterator[V
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # more than any test opens at once before the first is accepted
     closing = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
