@@ -326,15 +326,20 @@ def test_readers_see_a_champion_at_any_moment(registry: Registry, make_adapter: 
     versions = [registry.import_adapter(make_adapter(fill=n), P).version for n in (1, 2)]
     registry.promote(P, versions[0])
     done = threading.Event()
+    together = threading.Barrier(3, timeout=60)
     seen = []
 
     def look() -> None:
-        while not done.is_set():
+        together.wait()
+        while True:
             champion = registry.champion(P)
             seen.append(champion is not None and (registry.directory(champion) / MANIFEST).is_file())
+            if done.is_set():
+                return
 
     with ThreadPoolExecutor(2) as pool:
         looking = [pool.submit(look) for _ in range(2)]
+        together.wait()
         for version in versions * 20:
             registry.promote(P, version)
         done.set()

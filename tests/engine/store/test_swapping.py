@@ -96,7 +96,7 @@ def test_no_review_is_lost_while_the_champion_changes(
             wait_until(lambda: served.engine.device.load()[0] == 2 * FLYING)
             models.hold.set()
             for futures, version in ((flying, before), (behind, after)):
-                reviews = [future.result(60) for future in futures]
+                reviews = [future.result(300) for future in futures]
                 assert {entry["adapter"] for entry in reviews} == {version}
                 writers = {
                     finding["message"].split(":")[0] for entry in reviews for finding in entry["findings"]
