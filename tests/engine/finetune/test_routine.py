@@ -75,11 +75,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, tiny_rows: 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, tiny_rows: list[Row]) -> Path:
-    """Return the directory of the same run, killed soon after its second checkpoint."""
+    """Return the directory of the same run, killed in the step after its second checkpoint."""
     directory = tmp_path_factory.mktemp("killed")
     rows, out = directory / "rows.jsonl", directory / "out"
     rows.write_text("".join(f"{row.model_dump_json()}\n" for row in tiny_rows), encoding="utf-8")
-    arguments = [str(tiny_base), str(rows), str(out), SETTINGS.model_dump_json(), "0.1"]
+    arguments = [str(tiny_base), str(rows), str(out), SETTINGS.model_dump_json(), "20"]
     process = subprocess.Popen([sys.executable, str(SCRIPT), *arguments], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 300
