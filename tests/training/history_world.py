@@ -83,7 +83,7 @@ class World:
     def server(self, token: str = "", attempts: int = 6) -> Server:
         """Return the reader; its pauses are noted and not slept."""
         access = Access(
-            self.fake.url, SecretStr(token or self.fake.bot.token), attempts=attempts, timeout=5,
+            self.fake.url, SecretStr(token or self.fake.bot.token), attempts=attempts, timeout=60,
             requests_per_second=1e6,
         )  # fmt: skip
         return Server(access, sleep=self.pauses.append)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -243,12 +244,13 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     with world() as w:
         for _ in range(12):
             w.say(w.open_mr(), "Shared default.", "shop/cart.py", new_line=3)
-        w.fake.fail(FaultKind.SILENT_BEFORE, path="merge_requests/7/discussions$", seconds=20)
+        w.fake.fail(FaultKind.SILENT_BEFORE, path="merge_requests/7/discussions$", seconds=600)
         arguments = ["collect", "--url", w.fake.url, "--project", "team/shop", "--out", str(tmp_path / "out")]
         environment = {**os.environ, "TENKEN_GITLAB_TOKEN": w.fake.bot.token}
         running = subprocess.Popen([sys.executable, "-m", "training", *arguments], env=environment, cwd=ROOT)
         while not merge_request_file(tmp_path / "out", 6).exists():
             assert running.poll() is None
+            time.sleep(0.01)
         running.kill()
         running.wait()
         w.fake.options.faults.clear()

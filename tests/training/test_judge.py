@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,11 +91,12 @@ def test_an_answer_that_is_no_rating_is_none(answer: str) -> None:
 
 
 def test_a_server_that_fails_is_an_error() -> None:
-    """Nothing is there any more."""
-    with judging() as (server, _):
-        pass
-    with pytest.raises(ServerFailed):
-        judge_messages(server, ITEMS, PAIRS)
+    """Nobody is there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # and nobody listens
+        server = ModelServer(f"http://127.0.0.1:{free.getsockname()[1]}/v1", "judge", temperature=0)
+        with pytest.raises(ServerFailed):
+            judge_messages(server, ITEMS, PAIRS)
 
 
 def test_judges_outside_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -324,23 +324,25 @@ def test_settings_name_what_is_wrong(tmp_path: Path) -> None:
     assert settings.train.epochs == 2
 
 
-def command(w: World, folder: Path) -> tuple[list[str], dict[str, str]]:
+def command(w: World, folder: Path, step_seconds: float) -> tuple[list[str], dict[str, str]]:
     """Return the command that retrains in `folder`, and its environment."""
     settings, token = folder / "retrain.toml", folder / "token"
     settings.write_text(SETTINGS)
     token.write_text(w.fake.bot.token)
     words = [sys.executable, str(SCRIPT), "--url", w.fake.url, "--project", P, "--out", str(folder / "run")]
     words += ["--token-file", str(token), "--settings", str(settings)]
-    return words, os.environ | {"ENGINE_DATA_DIR": str(folder / "store"), STEP_SECONDS: "0.05"}
+    return words, os.environ | {"ENGINE_DATA_DIR": str(folder / "store"), STEP_SECONDS: str(step_seconds)}
 
 
 @contextmanager
-def working(w: World, folder: Path, until: Stage) -> Iterator[subprocess.Popen[bytes]]:
+def working(
+    w: World, folder: Path, until: Stage, step_seconds: float = 0.05
+) -> Iterator[subprocess.Popen[bytes]]:
     """Give the command as a process that has come to a stage, or has ended."""
-    words, environment = command(w, folder)
+    words, environment = command(w, folder, step_seconds)
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while process.poll() is None and not _is_at(folder / "run", until, process.pid):
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -360,9 +362,10 @@ def _is_at(run: Path, stage: Stage, process: int) -> bool:
 def test_ended_anywhere_it_goes_on(w: World, tmp_path: Path) -> None:
     """SIGTERM ends it cleanly, SIGKILL at once; in the end one adapter was made, and promoted once."""
     run = tmp_path / "run"
-    with working(w, tmp_path, Stage.TRAIN) as process:
+    # Its training does not end by itself before the signal comes.
+    with working(w, tmp_path, Stage.TRAIN, step_seconds=600) as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 130
+        assert process.wait(120) == 130
     status = read_status(run)
     assert status is not None
     assert status.state is RunState.STOPPED
@@ -370,7 +373,7 @@ def test_ended_anywhere_it_goes_on(w: World, tmp_path: Path) -> None:
         with working(w, tmp_path, stage) as process:
             process.kill()
     with working(w, tmp_path, Stage.PROMOTE) as process:
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     status = read_status(run)
     assert status is not None
     assert status.result is not None
