@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from certificates import self_signed
@@ -127,10 +128,12 @@ def _base() -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that no connection gets before somebody listens at it: one below those of their own."""
+    for port in random.sample(range(20_000, 30_000), 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def _repository(work: Path) -> None:
