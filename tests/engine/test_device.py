@@ -73,14 +73,14 @@ def test_writes_of_several_reviews_share_a_call() -> None:
             threading.Thread(target=lambda r=r: list(r.write([WRITE] * 2, Cancellation()))) for r in runners
         ]
         threads[0].start()
-        assert fake.started.wait(5)
+        assert fake.started.wait(60)
         for thread in threads[1:]:
             thread.start()
         while device.load()[1] != 4:
             time.sleep(0.001)
         hold.set()
         for thread in threads:
-            thread.join(5)
+            thread.join(60)
     assert fake.calls == [2, 4]
 
 
@@ -139,7 +139,7 @@ def test_stopping_answers_whoever_waits() -> None:
             time.sleep(0.001)
         device.stop()
         for thread in threads:
-            thread.join(5)
+            thread.join(60)
     assert errors == ["the engine is shutting down"] * 3
     assert fake.closed
     with pytest.raises(RunnerError):
@@ -179,14 +179,14 @@ def test_reviews_with_different_adapters_share_a_call() -> None:
         threading.Thread(target=lambda r=r: list(r.score([SCORE], LABELS, Cancellation()))) for r in opened_
     ]
     threads[0].start()
-    assert runners["a"].started.wait(5)
+    assert runners["a"].started.wait(60)
     for thread in threads[1:]:
         thread.start()
     while device.load()[1] != 2:
         time.sleep(0.001)
     hold.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     device.stop()
     assert [sorted(call) for call in calls] == [["b", "c"]]
     assert [len(runners[name].scored) for name in ("a", "b", "c")] == [1, 1, 1]
@@ -200,7 +200,7 @@ def test_a_review_that_leaves_takes_only_its_own_works_along() -> None:
     def load(adapter: Adapter | None) -> FakeRunner:
         if adapter is not None:
             loading.set()
-            assert go_on.wait(5)
+            assert go_on.wait(60)
         return fake
 
     device = Device(Residents(load, None, capacity=3), Scheduler(Limits(score=8)))
@@ -215,7 +215,7 @@ def test_a_review_that_leaves_takes_only_its_own_works_along() -> None:
     cancellation = Cancellation()
     blocks = threading.Thread(target=lambda: list(blocker.score([SCORE], LABELS, Cancellation())))
     blocks.start()
-    assert loading.wait(5)
+    assert loading.wait(60)
     leaves.start()
     while device.load()[1] != 1:
         time.sleep(0.001)
@@ -226,6 +226,6 @@ def test_a_review_that_leaves_takes_only_its_own_works_along() -> None:
     leaving.close()
     go_on.set()
     for thread in (waits, leaves, blocks):
-        thread.join(5)
+        thread.join(60)
     device.stop()
     assert len(answers) == 1

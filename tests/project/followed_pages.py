@@ -96,7 +96,7 @@ def listening(
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
 
 
 def without_comment(line: str) -> str:
