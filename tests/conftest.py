@@ -14,7 +14,9 @@ import structlog
 DATA = Path(__file__).parent / "data"
 
 # How long one example takes is the machine's business: the limits on computing are in tests of their own.
-hypothesis.settings.register_profile("tenken", deadline=None)
+hypothesis.settings.register_profile(
+    "tenken", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("tenken")
 
 
