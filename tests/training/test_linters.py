@@ -23,8 +23,8 @@ for number in bad:
 print()
 sys.exit(bool(bad))
 """
-STDIN = Linter(command=(sys.executable, "-c", LONG_LINES, "{path}", "-"))
-FILE = Linter(command=(sys.executable, "-c", LONG_LINES, "{path}", "{file}"))
+STDIN = Linter(command=(sys.executable, "-c", LONG_LINES, "{path}", "-"), timeout=300)
+FILE = Linter(command=(sys.executable, "-c", LONG_LINES, "{path}", "{file}"), timeout=300)
 
 
 def item(name: str, *rows: str, path: str = "src/a.py", language: str = "python") -> ReviewItem:
@@ -70,7 +70,7 @@ def test_a_suggestion_must_bring_no_new_complaint(
 def test_the_whole_file_is_checked_where_the_checkout_has_it(tmp_path: Path) -> None:
     """If the hunk still stands at its lines; else the hunk alone, and nothing outside the checkout."""
     script = "import sys; rows = sys.stdin.read().split('\\n'); sys.exit('import x' not in rows[0])"
-    settings = LinterSettings(linters={"python": Linter(command=(sys.executable, "-c", script))})
+    settings = LinterSettings(linters={"python": Linter(command=(sys.executable, "-c", script), timeout=300)})
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").write_text("import x\n    x = 1\ny = 2\n")
     said = written(remark(3, "y = 3"))
@@ -105,7 +105,7 @@ def test_a_linter_that_hangs_is_ended_with_its_children() -> None:
 
 def test_a_linter_that_fails_does_not_praise() -> None:
     """It ends with an error and complains of nothing: a wrong option, say. That is no compliance."""
-    failing = Linter(command=(sys.executable, "-c", "import sys; sys.exit('no such option')"))
+    failing = Linter(command=(sys.executable, "-c", "import sys; sys.exit('no such option')"), timeout=300)
     style = measure_style([SHORT], written(remark(2, "x = 2")), LinterSettings(linters={"python": failing}))
     assert (style.checked, style.unchecked) == (0, {"linter failed": 1})
 
@@ -132,6 +132,6 @@ def test_it_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the environment it gets what it needs to start."""
     monkeypatch.setenv("TENKEN_GITLAB_TOKEN", "glpat-secret")
     script = "import os, sys; sys.exit('TENKEN_GITLAB_TOKEN' in os.environ)"
-    verdict = run_linter(Linter(command=(sys.executable, "-c", script)), "a.py", "", None)
+    verdict = run_linter(Linter(command=(sys.executable, "-c", script), timeout=300), "a.py", "", None)
     assert verdict is not None
     assert verdict.status == 0
