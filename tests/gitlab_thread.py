@@ -19,7 +19,7 @@ def serving_gitlab() -> Iterator[FakeGitLab]:
     thread.start()
 
     def run(work: object) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(10)  # type: ignore[arg-type]
+        asyncio.run_coroutine_threadsafe(work, loop).result(60)  # type: ignore[arg-type]
 
     run(fake.start())
     try:
@@ -27,5 +27,5 @@ def serving_gitlab() -> Iterator[FakeGitLab]:
     finally:
         run(fake.stop())
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(60)
         loop.close()
