@@ -136,7 +136,7 @@ class Reviewer:
                     await self._wished.wait()
             except TimeoutError:
                 break
-        self._wish = None
+        wish, self._wish = self._wish, None  # with what came in the very moment in which the wait ended
         return wish or Wish(ask_engine=False)
 
     async def _read(self, wish: Wish, snapshot: Snapshot) -> Plan | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
@@ -75,6 +76,32 @@ async def until(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(SECONDS):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
+
+
+def test_a_wish_at_the_last_moment(repository: Repository, app: Path) -> None:
+    """What comes when the wait for further wishes is over, and is not noticed yet, is done too."""
+
+    async def run() -> None:
+        bench = Bench(repository, FakeEngine())
+        bench.session.configure({"debounceMs": 100})
+        await bench.session.ready()
+        await until(bench.has_read)
+        wished = asyncio.Event()
+
+        def wish() -> None:
+            bench.reviewer.wish(Wish(by_person=True))
+            wished.set()
+
+        bench.reviewer.wish(Wish())
+        await asyncio.sleep(0.01)  # the wait has begun
+        asyncio.get_running_loop().call_later(0.2, wish)
+        time.sleep(0.3)  # noqa: ASYNC251 - both are due in the same turn of the loop
+        await wished.wait()
+        await until(bench.has_read)
+        assert bench.client.messages == ["Tenken: nothing to review, nothing changed."]
+        bench.session.close()
+
+    asyncio.run(run())
 
 
 def test_a_review_that_ends_while_changes_are_read(repository: Repository, app: Path) -> None:
