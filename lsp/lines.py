@@ -102,12 +102,17 @@ def edits_between(old: Sequence[str], new: Sequence[str]) -> list[Edit]:
     before, after = old[whole.start : whole.end], new[whole.start : whole.start + whole.count]
     if not before or not after or len(before) + len(after) > _COMPARED:
         return [whole] if before or after else []
-    matcher = SequenceMatcher(None, [*map(content, before)], [*map(content, after)], autojunk=False)
+    # A blank line is like any other one: what it is taken for must not cost a line that is itself.
+    matcher = SequenceMatcher(_is_blank, [*map(content, before)], [*map(content, after)], autojunk=False)
     return [
         Edit(whole.start + i1, whole.start + i2, j2 - j1)
         for kind, i1, i2, j1, j2 in reversed(matcher.get_opcodes())
         if kind != "equal"
     ]
+
+
+def _is_blank(line: str) -> bool:
+    return not line.strip()
 
 
 def follow(first: int, last: int, edit: Edit) -> tuple[int, int] | None:

@@ -71,6 +71,7 @@ class Reviewer:
         self._wish: Wish | None = None
         self._doing: Wish | None = None  # the wish whose changes are being read
         self._run_by_person = False
+        self._read_meanwhile: dict[str, Known] = {}  # by reviews that ended while changes were read
         self._wished = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -112,7 +113,7 @@ class Reviewer:
         while True:
             await self._wished.wait()
             wish = await self._settled()
-            self._doing = wish
+            self._doing, self._read_meanwhile = wish, {}
             snapshot = self._desk.workspace.snapshot(self.repository, self._is_mine)
             try:
                 plan = await self._read(wish, snapshot)
@@ -135,7 +136,7 @@ class Reviewer:
                     await self._wished.wait()
             except TimeoutError:
                 break
-        self._wish = None
+        wish, self._wish = self._wish, None  # with what came in the very moment in which the wait ended
         return wish or Wish(ask_engine=False)
 
     async def _read(self, wish: Wish, snapshot: Snapshot) -> Plan | None:
@@ -182,9 +183,11 @@ class Reviewer:
     async def _begin(self, plan: Plan, wish: Wish, snapshot: Snapshot) -> bool:
         """Start a review if there is something to review; return whether the snapshot is needed on."""
         wanted = plan.wanted(first=wish.first, only=wish.only, force=wish.force)
+        if not wish.force:
+            wanted = tuple(file for file in wanted if file.key not in self._read_meanwhile)
         files = plan.fitting(wanted)
         self.left_out, self.unknown = len(wanted) - len(files), len(wanted)
-        self.all_excluded = _all_excluded(plan, {})
+        self.all_excluded = _all_excluded(plan, self._read_meanwhile)
         if wish.by_person and not wanted:
             self._desk.say(Tone.INFO, self._nothing(plan))
         self._desk.changed()
@@ -194,6 +197,8 @@ class Reviewer:
             if wish.ask_engine and stale:
                 await self.stop()
             else:
+                if wish.by_person:  # what goes wrong is said to who asked, also if it went wrong before
+                    self._run_by_person = self._desk.care.may_ask(by_person=True)
                 return False  # it goes on, and what it does not read is looked for when it ends
         if not files or not wish.ask_engine or not self._desk.care.may_ask(by_person=wish.by_person):
             return False
@@ -216,6 +221,7 @@ class Reviewer:
             self.run = None
             self.unknown = max(0, self.unknown - len(run.known))
             self.all_excluded = _all_excluded(run.plan, run.known)
+            self._read_meanwhile |= run.known
             self._ended.set()
             self._desk.changed()
         # What it did not read is looked for, unless it was told to stop.

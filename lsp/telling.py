@@ -45,8 +45,9 @@ class Teller:
 
     def _empty(self, queue: Verdicts) -> None:
         for feedback in queue.queued():
-            try:
-                self._care.get().record(feedback)
-            except InputError as error:
-                _log.warning("feedback.refused", reason=type(error).__name__)
-            queue.told(feedback)
+            with queue.telling(feedback):
+                try:
+                    self._care.get().record(feedback)
+                except InputError as error:
+                    _log.warning("feedback.refused", reason=type(error).__name__)
+                queue.told(feedback)

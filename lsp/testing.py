@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Semaphore
+from threading import Event, Semaphore
 from typing import Any
 
 from engine.client import OnFinding, OnProgress
@@ -94,6 +95,7 @@ class FakeEngine:
         self.requests: list[ReviewRequest] = []
         self.recorded: list[Feedback] = []
         self.found: list[Finding] = []
+        self._short = Event()  # of permits
         self._keyword = keyword
 
     def review(
@@ -134,10 +136,19 @@ class FakeEngine:
     def close(self) -> None:
         """Nothing to free."""
 
+    @property
+    def waits(self) -> bool:
+        """Tell whether a review does nothing until there is another permit."""
+        return self.permits._value == 0 and self._short.is_set()
+
     def _permitted(self, cancellation: Cancellation) -> bool:
         while not cancellation.cancelled:
-            if self.permits.acquire(timeout=_POLL_SECONDS):
+            self._short.clear()  # before the last permit is taken, or `waits` would be true of who has it
+            if self.permits.acquire(blocking=False):
                 return not cancellation.cancelled
+            self._short.set()
+            time.sleep(_POLL_SECONDS)
+        self._short.clear()
         return False
 
 

@@ -7,8 +7,9 @@ keep fingerprints, never code.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -61,6 +62,8 @@ class Verdicts:
         self._queue = folder / "queue" / name
         self._hidden: dict[str, Hidden] = {}
         self._waiting: set[str] = set()
+        self._turn = threading.RLock()  # a thread tells the engine while a person goes on
+        self._telling = ""  # the fingerprint of what the engine may know by now
         self.stamp = 0
         """Another one after each word said here."""
         self.take(self.read(), self.stamp)
@@ -85,28 +88,31 @@ class Verdicts:
 
     def hide_here(self, fingerprint: str) -> None:
         """Hide a finding on this machine alone."""
-        self._hide(Hidden(fingerprint=fingerprint, project=self.project, here_only=True))
+        with self._turn:
+            self._hide(Hidden(fingerprint=fingerprint, project=self.project, here_only=True))
 
     def say(self, feedback: Feedback) -> None:
         """Queue what was said, and hide the finding if that is what it means."""
-        if feedback.verdict.suppresses:
-            before = self._hidden.get(feedback.fingerprint)
-            told = before is not None and before.told
-            self._hide(Hidden(fingerprint=feedback.fingerprint, project=self.project, told=told))
-        self._queue_up(feedback)
+        with self._turn:
+            if feedback.verdict.suppresses:
+                before = self._hidden.get(feedback.fingerprint)
+                told = before is not None and before.told
+                self._hide(Hidden(fingerprint=feedback.fingerprint, project=self.project, told=told))
+            self._queue_up(feedback)
 
     def undo(self, fingerprint: str, taken_back: Feedback) -> bool:
-        """Show a finding again; return whether it was hidden. The engine is told if it knows."""
-        self.stamp += 1
-        entry = self._hidden.pop(fingerprint, None)
-        (self._hidden_folder / f"{fingerprint}.json").unlink(missing_ok=True)
-        if entry is None or entry.here_only:
-            return entry is not None
-        if entry.told:
-            self._queue_up(taken_back)
-        else:
-            self._unqueue(fingerprint)
-        return True
+        """Show a finding again; return whether it was hidden. The engine is told if it knows, or may know."""
+        with self._turn:
+            self.stamp += 1
+            entry = self._hidden.pop(fingerprint, None)
+            (self._hidden_folder / f"{fingerprint}.json").unlink(missing_ok=True)
+            if entry is None or entry.here_only:
+                return entry is not None
+            if entry.told or fingerprint == self._telling:
+                self._queue_up(taken_back)
+            else:
+                self._unqueue(fingerprint)
+            return True
 
     def queued(self) -> Iterator[Feedback]:
         """Yield what the engine has to be told."""
@@ -117,12 +123,24 @@ class Verdicts:
         """Return how much the engine has to be told."""
         return len(self._waiting)
 
+    @contextmanager
+    def telling(self, feedback: Feedback) -> Iterator[None]:
+        """Remember while inside that the engine may know this already."""
+        with self._turn:
+            self._telling = feedback.fingerprint
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._telling = ""
+
     def told(self, feedback: Feedback) -> None:
         """Take from the queue what the engine took down, unless something else was said meanwhile."""
-        if _read(self._queue / f"{feedback.fingerprint}.json", Feedback) == feedback:
-            self._unqueue(feedback.fingerprint)
-        if entry := self._hidden.get(feedback.fingerprint):
-            self._hide(entry.model_copy(update={"told": True}))
+        with self._turn:
+            if _read(self._queue / f"{feedback.fingerprint}.json", Feedback) == feedback:
+                self._unqueue(feedback.fingerprint)
+            if entry := self._hidden.get(feedback.fingerprint):
+                self._hide(entry.model_copy(update={"told": True}))
 
     def _queue_up(self, feedback: Feedback) -> None:
         self.stamp += 1

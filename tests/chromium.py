@@ -9,21 +9,28 @@ import json
 import os
 import re
 import shutil
+import signal
+import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-_START_SECONDS = 30
+_START_SECONDS = 120
+_LOADED = "location.protocol.startsWith('http') && document.readyState === 'complete'"
 _LISTENING = re.compile(rb"DevTools listening on (ws://\S+)")
 
 
 def find() -> str | None:
     """Return the browser that is installed, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class NoAnswer(AssertionError):
+    """The browser refused a call: it may be between two pages."""
 
 
 class Page:
@@ -40,7 +47,8 @@ class Page:
         async for message in self._socket:
             answer = json.loads(message.data)
             if answer.get("id") == number:
-                assert "error" not in answer, answer["error"]
+                if "error" in answer:
+                    raise NoAnswer(answer["error"])
                 result: dict[str, Any] = answer["result"]
                 return result
         raise AssertionError("the browser is gone")
@@ -55,17 +63,19 @@ class Page:
         """Return the first true value of JavaScript; a page that never has one is shown in the error."""
         try:
             async with asyncio.timeout(seconds):
-                while not (value := await self.evaluate(script)):  # noqa: ASYNC110
+                while True:
+                    with suppress(NoAnswer):
+                        if value := await self.evaluate(script):
+                            return value
                     await asyncio.sleep(0.1)
-                return value
         except TimeoutError:
             text = await self.evaluate("document.body.innerText")
             raise AssertionError(f"never true: {script}\n{text}") from None
 
     async def type(self, selector: str, text: str) -> None:
-        """Type as a person would, key by key, and press Enter."""
+        """Type as a person would, key by key, and press Enter, when the page is loaded with its scripts."""
         found = f"document.querySelector({json.dumps(selector)})"
-        await self.until(f"{found} !== null", _START_SECONDS)
+        await self.until(f"{_LOADED} && {found} !== null", _START_SECONDS)
         await self.evaluate(f"{found}.focus()")
         await self.call("Input.insertText", text=text)
         enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
@@ -88,31 +98,45 @@ class Page:
 
 @asynccontextmanager
 async def browser(folder: Path, url: str) -> AsyncIterator[Page]:
-    """Give a tab that shows `url`. `folder` holds the profile."""
+    """Give a tab that shows `url`, loaded to its end. `folder` holds the profile; nothing is left running."""
     binary = find()
     assert binary is not None
     sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # it refuses to have one as root
-    process = await asyncio.create_subprocess_exec(
-        binary, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={folder}", "--disable-gpu",
-        "--no-first-run", "--disable-background-networking", "--window-size=1040,900", *sandbox, url,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        address = await asyncio.wait_for(_address(process), _START_SECONDS)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://{address}/json/list") as answer:
-                tabs = await answer.json()
-            tab = next(tab for tab in tabs if tab["type"] == "page")
-            async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=2**27) as socket:
-                yield Page(socket)
-    finally:
-        process.kill()
-        await process.wait()
+    # Into a file: a pipe would be held open by the browser's other processes, which end after it.
+    with tempfile.TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            binary, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={folder}",
+            "--disable-gpu", "--no-first-run", "--disable-background-networking",
+            "--window-size=1040,900", *sandbox, url,
+            stdout=asyncio.subprocess.DEVNULL, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            async with aiohttp.ClientSession() as session:
+                async with asyncio.timeout(_START_SECONDS):
+                    socket_url = await _tab(session, await _address(process, log))
+                async with session.ws_connect(socket_url, max_msg_size=2**27) as socket:
+                    page = Page(socket)
+                    await page.until(_LOADED, _START_SECONDS)
+                    yield page
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
-async def _address(process: asyncio.subprocess.Process) -> str:
-    assert process.stderr is not None
-    async for line in process.stderr:
-        if match := _LISTENING.search(line):
-            return match[1].decode().split("/")[2]
-    raise AssertionError("the browser did not start")
+async def _address(process: asyncio.subprocess.Process, log: IO[bytes]) -> str:
+    while (match := _LISTENING.search(said := os.pread(log.fileno(), 2**20, 0))) is None:
+        assert process.returncode is None, f"the browser did not start: {said!r}"
+        await asyncio.sleep(0.05)
+    return match[1].decode().split("/")[2]
+
+
+async def _tab(session: aiohttp.ClientSession, address: str) -> str:
+    """Return where the tab is driven. The browser listens before it has one."""
+    while True:
+        async with session.get(f"http://{address}/json/list") as answer:
+            tabs = await answer.json()
+        for tab in tabs:
+            if tab["type"] == "page":
+                return str(tab["webSocketDebuggerUrl"])
+        await asyncio.sleep(0.05)

@@ -20,6 +20,8 @@ from engine.runners import Runner, WriteRequest
 from engine.server import Engine, ServerOptions, listening, make_engine
 from engine.testing import FakeRunner, by_keyword, is_question
 
+SECONDS = 120.0  # a machine may be busy
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -52,7 +54,7 @@ class Served:
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Return the answer to one request; a body that is no text is sent as JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         sent = {**self.headers, **(headers or {})}
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
@@ -107,14 +109,14 @@ def serving(
 
     thread = threading.Thread(target=run, name="engine")
     thread.start()
-    assert up.wait(120)
+    assert up.wait(SECONDS)
     while wait and not found[0].engine.device.ready:
         time.sleep(0.001)
     try:
         yield found[0]
     finally:
         end()
-        thread.join(120)
+        thread.join(SECONDS)
         assert not thread.is_alive()
 
 

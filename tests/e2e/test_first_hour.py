@@ -27,25 +27,26 @@ MODULES = {"tenken": "engine", "tenken-bot": "bot"}
 BY_OTHERS = {"venv", "pip"}  # `make test` has just done that
 SECONDS = 240
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(SECONDS + 60)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(4 * SECONDS)]
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def kept_port() -> socket.socket:
+    """Return a socket whose port goes to nobody but a server that is told of it, as long as it is open."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept
 
 
 class Hour:
     """The machine on which the page is followed: its addresses and files instead of the example's."""
 
-    def __init__(self, folder: Path, fake: FakeGitLab) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, fake: FakeGitLab, port: int) -> None:
+        self.port = port
         self.folder = folder
         self._instead = {
             "https://gitlab.example.com": fake.url,
@@ -106,7 +107,7 @@ def test_the_page_is_followed(tmp_path: Path) -> None:
     async def main() -> None:
         payloads: list[Mapping[str, object]] = []
         async with FakeGitLab() as fake, recording(payloads) as recorder:
-            hour = Hour(tmp_path, fake)
+            hour = Hour(tmp_path, fake, port)
             [settings] = blocks("ini")
             write_secret(tmp_path / "bot.env", hour.here(settings))
             project = fake.add_project("team/app", files=sample("before"))
@@ -133,7 +134,9 @@ def test_the_page_is_followed(tmp_path: Path) -> None:
                     await follow(hour, line, said)
             assert json.loads(said["explain-event"])["commands"][0]["name"] == "review"
 
-    asyncio.run(main())
+    with kept_port() as kept:
+        port = kept.getsockname()[1]
+        asyncio.run(main())
 
 
 def write_secret(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("tenken_with_fake_model.py")
 ROOT = Path(__file__).parents[2]
+SECONDS = 120
 DIFF = "--- /dev/null\n+++ b/a.py\n@@ -0,0 +1,2 @@\n+x = 1\n+secret_name = eval(x)\n"
 
 
@@ -33,7 +34,7 @@ def tenken(home: Path, *arguments: str, stdin: str = "", **more: str) -> subproc
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
     )
 
 
@@ -69,7 +70,7 @@ def test_review_elsewhere_is_the_review_here(tmp_path: Path) -> None:
         refused = tenken(tmp_path, *common, "--engine", url, stdin=DIFF)
         bad = tenken(tmp_path, *common, "--engine", url, "--token-file", "token", stdin="no diff")
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=SECONDS)
     assert here.returncode == by_file.returncode == by_variable.returncode == 1
     assert "a.py" in by_file.stdout
     assert _without_times(by_file.stdout) == _without_times(by_variable.stdout) == _without_times(here.stdout)

@@ -35,6 +35,7 @@ from engine.feedback import FeedbackVerdict  # noqa: E402
 from engine.lifecycle import AdapterState  # noqa: E402
 
 SCREENSHOT = ROOT / "bot" / "status" / "screenshot.png"
+SECONDS = 60
 NO_BROWSER = "no Chromium: tests/chromium.sh installs one"
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC).timestamp()
 CONTRASTS = """(() => {
@@ -217,7 +218,7 @@ def test_the_page_in_a_browser(tmp_path: Path, request: pytest.FixtureRequest) -
 
     async def main() -> bytes:
         async with shown(a_busy_day()) as url, chromium.browser(tmp_path, f"{url}?lang=en") as page:
-            await page.until("document.querySelector('h1')?.innerText === 'Tenken status'", 30)
+            await page.until("document.querySelector('h1')?.innerText === 'Tenken status'", SECONDS)
             assert await page.evaluate("document.styleSheets[0].cssRules.length") > 30
             for scheme in ("light", "dark"):
                 await media(page, prefers_color_scheme=scheme)
@@ -261,9 +262,9 @@ def test_the_page_in_japanese(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with shown(a_busy_day()) as url, chromium.browser(tmp_path, f"{url}?lang=ja") as page:
-            await page.until("document.querySelector('h1')?.innerText === 'Tenken の状態'", 30)
+            await page.until("document.querySelector('h1')?.innerText === 'Tenken の状態'", SECONDS)
             assert await page.evaluate("document.documentElement.lang") == "ja"
             await page.evaluate("document.querySelector('nav a[hreflang=en]').click()")
-            await page.until("document.querySelector('h1')?.innerText === 'Tenken status'", 30)
+            await page.until("document.querySelector('h1')?.innerText === 'Tenken status'", SECONDS)
 
     asyncio.run(main())

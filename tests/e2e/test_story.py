@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -276,20 +275,17 @@ def remember(at: Story, w: World) -> None:
 @asynccontextmanager
 async def running(environment: dict[str, str], folder: Path, module: str, *words: str) -> AsyncIterator[str]:
     """Run a service until the end of the block, and give its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = folder / f"{module}.log"
     with log.open("wb") as stream:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *words, "--port", str(port)),
+            *(sys.executable, "-m", module, *words, "--port", "0"),
             cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=stream,
         )  # fmt: skip
     try:
         assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), 120)
-        assert b"listening" in line, log.read_text()[-3000:]
-        yield f"http://127.0.0.1:{port}"
+        line = (await asyncio.wait_for(process.stdout.readline(), 120)).decode()
+        assert "listening" in line, log.read_text()[-3000:]
+        yield line.split()[-1].rstrip("/")
     finally:
         process.terminate()
         await asyncio.wait_for(process.wait(), 60)

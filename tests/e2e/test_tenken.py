@@ -14,6 +14,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("tenken_with_fake_model.py")
 ROOT = Path(__file__).parents[2]
+SECONDS = 120
 BAD = "--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,2 @@\n+x = 1\n+y = eval(x)  # {note}\n"
 
 
@@ -38,7 +39,7 @@ def tenken(home: Path, *arguments: str, stdin: str = "") -> subprocess.Completed
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
     )
 
 
@@ -206,7 +207,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     process.stdin = None
     assert "f0.py:2" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["partial"]
@@ -223,7 +224,7 @@ def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.stdout.splitlines()[-1] == "0"
     assert "Traceback" not in done.stderr
@@ -252,7 +253,7 @@ def test_terminal_sees_progress(tmp_path: Path) -> None:
             break
         seen += part
     os.close(ours)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=SECONDS) == 0
     text = seen.decode()
     assert "/6 files" in text
     assert "tokens" in text
@@ -275,7 +276,7 @@ def test_ascii_output_never_fails(tmp_path: Path) -> None:
         env=environment(tmp_path) | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
         input=diff(1).encode(),
         capture_output=True,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr

@@ -154,6 +154,18 @@ class TestEditor:
         await self.until(lambda: self.statuses() and self.statuses()[-1]["state"] == state)
         return self.statuses()[-1]
 
+    async def configure(self, **settings: object) -> None:
+        """Change settings, and wait until the server has them and looked at what is open."""
+        self.settings.update(settings)
+        told = len(self.statuses())
+        self.notify("workspace/didChangeConfiguration", {"settings": {}})
+
+        def taken() -> bool:
+            states = [status["state"] for status in self.statuses()[told:]]
+            return "starting" in states and states[-1] != "starting"
+
+        await self.until(taken)
+
     async def actions(self, uri: str, line: int, only: str | None = None) -> dict[str, Json]:
         """Return the code actions on a line, from 1, by title."""
         place = {"line": line - 1, "character": 0}

@@ -16,7 +16,7 @@ from typing import Any
 from editors import ROOT
 
 PLUGIN = ROOT / "lsp" / "editors" / "nvim"
-SECONDS = 30.0
+SECONDS = 120.0  # a machine may be busy
 
 _FINDINGS = """
 return vim.tbl_map(function(found) return found.lnum + 1 end, require('tenken.findings').all())
@@ -41,14 +41,14 @@ class Neovim:
         self._environment = environment
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start it, and return its process when it listens."""
+        """Start it, and return its process when it answers and has read what it was started with."""
         command = [self._program, "--headless", "-i", "NONE", "--listen", str(self._socket), *arguments]
         nothing = subprocess.DEVNULL
         process = subprocess.Popen(
             command, stdin=nothing, stdout=nothing, stderr=nothing, env=self._environment
         )
         end = time.monotonic() + SECONDS
-        while not self._socket.exists():
+        while not (self._socket.exists() and self._has_begun()):
             assert process.poll() is None, "Neovim ended"
             assert time.monotonic() < end, "Neovim does not listen"
             time.sleep(0.02)
@@ -119,6 +119,10 @@ class Neovim:
             return table.concat(texts, '\\n')
         """)
         return str(found)
+
+    def _has_begun(self) -> bool:
+        answer = self._run("--server", str(self._socket), "--remote-expr", "v:vim_did_enter")
+        return answer.returncode == 0 and (answer.stdout or answer.stderr).strip() == "1"
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [self._program, "--headless", "-u", "NONE", "-i", "NONE", *arguments]

@@ -6,7 +6,7 @@ import time
 
 from engine.store.opening import Store
 
-SECONDS = 30.0
+SECONDS = 120.0
 
 
 def heard(store: Store, count: int) -> list[tuple[str, str]]:

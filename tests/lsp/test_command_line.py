@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from editors import ROOT, capabilities, editing
+from editors import ROOT, SECONDS, capabilities, editing
 
 from lsp.outages import State
 from lsp.server import COMMANDS
@@ -27,7 +27,7 @@ def tenken_lsp(*arguments: str, stdin: bytes = b"", code: str = "") -> subproces
         input=stdin,
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=60,
+        timeout=SECONDS,
     )
 
 
@@ -57,7 +57,7 @@ def test_an_exit_without_shutdown(tmp_path: Path) -> None:
     async def run() -> None:
         async with editing(None, home=tmp_path) as editor:
             editor.notify("exit")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(SECONDS):
                 assert await editor.process.wait() == 1
 
     asyncio.run(run())
@@ -84,8 +84,9 @@ def test_one_connection_on_this_machine(tmp_path: Path) -> None:
         writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         body = b'{"jsonrpc":"2.0","method":"exit"}'
         writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-        async with asyncio.timeout(20):
-            assert await process.wait() == 0
+        async with asyncio.timeout(SECONDS):
+            await process.communicate()
+        assert process.returncode == 0
         writer.close()
 
     asyncio.run(run())

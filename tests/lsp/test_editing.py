@@ -16,11 +16,15 @@ SUGGESTION = json.dumps({"severity": "major", "message": "No `eval`.", "suggesti
 
 
 async def add_eval(editor: TestEditor, app: Path, text: str = "x = 1\nz = eval(x)\ny = 2\n") -> str:
-    """Open a file, change it, save it, and wait for the finding on its second line."""
+    """Open a file, change it, save it, and wait for the finding on its second line and the review's end.
+
+    Findings show while a review runs; what a restart shows is kept when it ends.
+    """
     uri = editor.open(app)
     editor.edit(uri, 2, text)
     editor.save(uri, text)
     await editor.until_lines(uri, 2)
+    await editor.until(lambda: ended(editor))
     return uri
 
 
@@ -107,7 +111,7 @@ def test_a_suggestion_is_applied(name: str, app: Path, tmp_path: Path) -> None:
             if name == "neovim":
                 late = await editor.request("codeAction/resolve", apply)
                 assert "edit" not in late
-                assert "changed since" in editor.messages()[-1]
+                assert "changed since" in "".join(editor.messages())
 
     with serving(finding_evals(replies=SUGGESTION)) as served:
         asyncio.run(run(served.url))
@@ -174,6 +178,7 @@ def test_progress_and_cancel(app: Path, tmp_path: Path) -> None:
             hold.set()
             await editor.command("review", uri=uri)
             await editor.until_lines(uri, 2, 3)
+            await editor.until(lambda: len(ended(editor)) == 3)
             assert list(ended(editor).values()) == ["1 finding", "stopped", "2 findings"]
 
     with serving(finding_evals(hold=hold)) as served:
@@ -227,6 +232,7 @@ def test_a_commit_and_a_branch(repository: Repository, engine: Served, tmp_path:
             await editor.until_lines(app.as_uri(), 2)
             other = (repository.root / "other.py").as_uri()
             await editor.until_lines(other, 1)
+            await editor.until_state("idle")
             repository.git("switch", "-q", "main")
             await editor.until_lines(app.as_uri())
             await editor.until_lines(other)
@@ -234,12 +240,10 @@ def test_a_commit_and_a_branch(repository: Repository, engine: Served, tmp_path:
             await editor.until(lambda: "nothing changed" in "".join(editor.messages()))
             repository.git("switch", "-q", "topic")
             await editor.until_lines(app.as_uri(), 2)
+            await editor.until_state("idle")  # a review that runs would show again what is cleared
             await editor.command("clear")
             await editor.until_lines(app.as_uri())
-            editor.settings["scope"] = "head"
-            told = len(editor.statuses())
-            editor.notify("workspace/didChangeConfiguration", {"settings": None})
-            await editor.until(lambda: [s["state"] for s in editor.statuses()[told:]] == ["starting", "idle"])
+            await editor.configure(scope="head")
             await editor.command("reviewBranch")
             await editor.until_lines(app.as_uri(), 2)
 

@@ -39,7 +39,7 @@ async def bot(at: Branch, engine: Served, folder: Path) -> AsyncIterator[None]:
         )  # fmt: skip
     try:
         assert process.stdout is not None
-        said = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+        said = (await asyncio.wait_for(process.stdout.readline(), 120)).decode()
         assert "listening" in said, (folder / "bot.log").read_text()[-3000:]
         at.fake.add_hook(at.project, f"{said.rpartition(' ')[2].strip().rstrip('/')}/webhook", SECRET)
         yield
@@ -51,7 +51,7 @@ async def bot(at: Branch, engine: Served, folder: Path) -> AsyncIterator[None]:
 async def posted(at: Branch, command: str) -> list[int]:
     """Ask the bot for a review, and return the lines on which its findings are then."""
     _, asked = at.fake.as_person(at.mr.author, at.project, at.mr).note(command)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while "white_check_mark" not in {name for _, name, _ in asked.awards}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     notes = [note for note in at.mr.notes if note.author is at.fake.bot]

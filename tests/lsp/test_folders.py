@@ -35,6 +35,7 @@ def test_several_folders(tmp_path: Path, engine: Served) -> None:
             await editor.command("review")
             await editor.until_lines(in_first, 1)
             await editor.until_lines(in_second, 2)
+            await editor.until_state("idle")  # what is shown again is kept when the reviews end
             change = {"event": {"added": [], "removed": [folder]}}
             editor.notify("workspace/didChangeWorkspaceFolders", change)
             await editor.until_lines(in_first)

@@ -115,6 +115,20 @@ def test_taking_back(tmp_path: Path) -> None:
     assert [entry.verdict for entry in verdicts.queued()] == ["accepted"]
 
 
+def test_taking_back_what_is_being_told(tmp_path: Path) -> None:
+    """The engine may have taken it down by then, so it is told that this holds no longer."""
+    verdicts, back = Verdicts(tmp_path, "group/app"), said(FeedbackVerdict.ACCEPTED)
+    verdicts.say(said(FeedbackVerdict.DISMISSED))
+    (waiting,) = verdicts.queued()
+    with verdicts.telling(waiting):
+        assert verdicts.undo(MARK, back)
+        verdicts.told(waiting)
+    assert ([entry.verdict for entry in verdicts.queued()], MARK in verdicts.hidden) == (["accepted"], False)
+    verdicts.say(said(FeedbackVerdict.DISMISSED))
+    assert verdicts.undo(MARK, back)
+    assert verdicts.count() == 0
+
+
 def test_a_suggestion_that_was_taken_hides_nothing(tmp_path: Path) -> None:
     """It is told and that is all."""
     verdicts = Verdicts(tmp_path, "")

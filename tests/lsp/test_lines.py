@@ -82,6 +82,16 @@ def test_edits_between_lead_from_one_text_to_the_other(old: str, new: str) -> No
             assert after[place[0]] == before[line]
 
 
+def test_a_blank_line_costs_no_other_line() -> None:
+    """One is as good as another: it is not compared in the place of a line that was kept."""
+    before = split_lines("a\nb\nc\n\nkept")
+    after = split_lines("a\nnew\nb\nkept\nnew\n")
+    place: tuple[int, int] | None = (4, 4)
+    for edit in edits_between(before, after):
+        place = follow(*place, edit) if place else None
+    assert place == (3, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "edit", "place"),
     [

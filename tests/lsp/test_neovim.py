@@ -23,6 +23,7 @@ from merge_requests import branch
 from real_model import ORDERS, embedded_engine
 from real_model import SECONDS as MODEL_SECONDS
 from serving import Served, finding_evals, serving
+from test_trouble import until_gone
 
 from engine.store.opening import Store
 from lsp.outages import State
@@ -220,7 +221,7 @@ def test_progress_and_cancel(start: Open, changed: Path) -> None:
 
     def wait(request: object) -> str:
         entered.set()
-        release.wait(30)
+        release.wait(600)
         return SUGGESTION
 
     with serving(finding_evals(replies=wait)) as engine:
@@ -230,7 +231,7 @@ def test_progress_and_cancel(start: Open, changed: Path) -> None:
                 assert editor.lua("return require('tenken').statusline()") == "Tenken"
                 before = editor.lua("return ended")
                 editor.command("Tenken review")
-                assert entered.wait(30)
+                assert entered.wait(SECONDS)
                 editor.until("return require('tenken').statusline() == 'Tenken 0/1'")
                 editor.command("Tenken cancel")
                 editor.until("return ended > ...", before)
@@ -247,10 +248,13 @@ def test_an_engine_that_is_away(start: Open, changed: Path) -> None:
         editor.until_state("idle")
         editor.command("Tenken review")
         editor.until_state("unreachable")
-        assert editor.lua("return require('tenken').statusline()") == "Tenken no answer"
-        editor.command("checkhealth tenken")
-        report = "\n".join(editor.lines())
-        assert "WARNING State: unreachable" in report
+        # Now and then it is tried again.
+        editor.until("return require('tenken').statusline() == 'Tenken no answer'")
+        report = ""
+        while "WARNING State: unreachable" not in report:
+            assert "State: " not in report or "State: reviewing" in report, report
+            editor.command("checkhealth tenken")
+            report = "\n".join(editor.lines())
         assert "OK tenken-lsp: tenken-lsp " in report
         assert str(changed.parent) in report
 
@@ -262,6 +266,7 @@ def test_an_engine_that_goes_away(start: Open, changed: Path, engine: Served) ->
         editor.command("Tenken review")
         editor.until_lines(2)
         engine.stop()
+        until_gone(engine.port)
         editor.lua("vim.api.nvim_buf_set_lines(0, 0, 0, false, { 'a = 0' }) vim.cmd.write()")
         editor.until_state("unreachable")
         editor.until_lines(3)

@@ -83,7 +83,7 @@ def test_here(app: Path, engine: Served, store: Store, tmp_path: Path) -> None:
                 await beside.until(lambda: uri in beside.diagnostics)
                 assert beside.lines(uri) == []
                 await beside.command("undo", uri=uri, fingerprint="f" * 16)
-                assert "nothing to take back" in beside.messages()[-1]
+                assert "nothing to take back" in "".join(beside.messages())
                 await beside.command("undo", uri=uri, fingerprint=mark)
                 await beside.until_lines(uri, 2)
             editor.save(uri)
@@ -144,10 +144,7 @@ def test_an_engine_that_is_away_is_told_later(
             uri = editor.open(app)
             await editor.until_lines(uri, 2)
             mark = mark_of(editor, uri)
-            editor.settings.update(away)
-            told = len(editor.statuses())
-            editor.notify("workspace/didChangeConfiguration", {"settings": {}})
-            await editor.until(lambda: "idle" in [s["state"] for s in editor.statuses()[told:]])
+            await editor.configure(**away)
             await editor.command("wontFix", uri=uri, fingerprint=mark)
             await editor.until_lines(uri)
             await editor.until_state("unreachable")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from editors import ROOT, capabilities
+from editors import ROOT, SECONDS, capabilities
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 from serving import Served
@@ -62,7 +62,7 @@ def test_all_that_is_said_can_be_read(name: str, app: Path, engine: Served, tmp_
         about = types.TextDocumentIdentifier(uri=uri)
         client.text_document_did_save(types.DidSaveTextDocumentParams(text_document=about))
         shown: types.PublishDiagnosticsParams | None = None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(SECONDS):
             while shown is None or not shown.diagnostics:
                 shown = await client.shown.get()
         (found,) = shown.diagnostics
