@@ -17,6 +17,7 @@ from bot.demo.sample_files import sample
 from bot.demo.site import Site
 from bot.demo.texts import PAGE_TEXTS
 from bot.fake_gitlab import FakeGitLab
+from bot.fake_gitlab.server import clean_up
 from bot.gitlab import Access
 from bot.settings import BotSettings
 from engine.config import CONFIG_NAME
@@ -74,4 +75,4 @@ async def _listening(app: web.Application, port: int) -> AsyncIterator[str]:
         await web.TCPSite(runner, _HOST, port).start()
         yield f"http://{_HOST}:{runner.addresses[0][1]}"
     finally:
-        await runner.cleanup()
+        await clean_up(runner)

@@ -27,6 +27,11 @@ class FaultKind(StrEnum):
         """Whether the request has its effect all the same."""
         return self in (FaultKind.ERROR_AFTER, FaultKind.SILENT_AFTER, FaultKind.DROPPED_AFTER)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is answered for a while."""
+        return self in (FaultKind.SILENT_BEFORE, FaultKind.SILENT_AFTER)
+
 
 @dataclass(slots=True)
 class Fault:

@@ -54,6 +54,7 @@ class FakeGitLab:
         self.world = World()
         self.webhooks = Webhooks()
         self.requests: list[Request] = []
+        self.silent_to: set[int] = set()  # ports of clients that a fault keeps waiting
         self.url = ""
         self.bot = self.add_person("tenken", bot=True)
         self._runner: web.AppRunner | None = None
@@ -83,7 +84,7 @@ class FakeGitLab:
         """Stop listening and sending."""
         await self.webhooks.close()
         if self._runner is not None:
-            await self._runner.cleanup()
+            await clean_up(self._runner)
 
     def app(self) -> web.Application:
         """Return the application, for a server that has more to show than the API."""
@@ -198,8 +199,14 @@ class FakeGitLab:
             return await handler(request)
         if fault.kind.is_after:
             await handler(request)
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        if fault.kind.is_silent and peer:
+            self.silent_to.add(peer[1])
         fault.reached()
-        return await _broken(request, fault)
+        try:
+            return await _broken(request, fault)
+        finally:
+            self.silent_to -= {peer[1]} if peer else set()
 
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -213,6 +220,20 @@ class FakeGitLab:
             return await handler(request)
         except Failure as failure:
             return web.json_response(failure.body, status=failure.status)
+
+
+async def clean_up(runner: web.AppRunner) -> None:
+    """Stop listening and close all connections, those too that are on their way in."""
+    loop = asyncio.get_running_loop()
+    for site in runner.sites:
+        server = site._server
+        for listener in server.sockets if isinstance(server, asyncio.Server) else ():
+            loop.remove_reader(listener.fileno())
+    # What was accepted a moment ago is the server's two turns of the loop later; until then it would be lost,
+    # and stay open.
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await runner.cleanup()
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

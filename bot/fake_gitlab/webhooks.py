@@ -18,8 +18,6 @@ from bot.fake_gitlab.render import Json
 from bot.fake_gitlab.requests import dumps
 from bot.fake_gitlab.state import Account, StoredHook, StoredMergeRequest, StoredNote, StoredProject
 
-_PATIENCE = ClientTimeout(total=10)
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -33,11 +31,15 @@ class Delivery:
 
 
 class Webhooks:
-    """Sends events to the hooks of their project, each in a task of its own, once."""
+    """Sends events to the hooks of their project, each in a task of its own, once.
+
+    An answer that takes longer than `patience` seconds, GitLab's own unless set otherwise, is none.
+    """
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.base_url = ""
+        self.patience = 10.0
         self._session: ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -83,7 +85,7 @@ class Webhooks:
         await self._send(event, hook.url, headers, body)
 
     async def _send(self, event: str, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        self._session = self._session or ClientSession(timeout=_PATIENCE)
+        self._session = self._session or ClientSession(timeout=ClientTimeout(total=self.patience))
         try:
             async with self._session.post(url, data=body, headers=headers) as answer:
                 status = answer.status

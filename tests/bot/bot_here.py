@@ -11,6 +11,7 @@ from aiohttp import web
 from bot_world import SECRET, World
 
 from bot.app import Bot, running
+from bot.fake_gitlab.server import clean_up
 from bot.settings import BotSettings
 
 
@@ -44,7 +45,7 @@ async def bot_here(at: World, folder: Path, **changes: Any) -> AsyncIterator[tup
             yield bot, url
         finally:
             at.project.hooks.clear()
-            await runner.cleanup()
+            await clean_up(runner)
 
 
 def said_by_bot(at: World, mr: Any) -> list[str]:

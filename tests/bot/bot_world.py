@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -36,7 +37,7 @@ NEW = {
 }
 FINDINGS = 2
 TICK, EYES = "white_check_mark", "eyes"
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 
 
 def free_port() -> int:
@@ -51,7 +52,7 @@ class BotProcess:
     """One worker."""
 
     name: str
-    port: int
+    port: int  # 0 for a free one, which is kept from then on
     environment: dict[str, str]
     log: Path
     process: asyncio.subprocess.Process | None = None
@@ -66,6 +67,7 @@ class BotProcess:
         assert self.process.stdout is not None
         line = await asyncio.wait_for(self.process.stdout.readline(), _START_SECONDS)
         assert b"listening" in line, self.log.read_text()[-3000:]
+        self.port = int(line.rpartition(b":")[2])
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -105,6 +107,8 @@ class World:
     bots: list[BotProcess] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     write_seconds: float = 0.1  # how long the engine takes over each finding; may be changed at any time
+    may_write: threading.Event = field(default_factory=threading.Event)  # cleared, the engine waits for it
+    writing: bool = False  # whether the engine has begun to write of a finding
 
     async def add_bot(self, name: str = "one") -> BotProcess:
         """Start another worker on the same database."""
@@ -122,7 +126,7 @@ class World:
             "BOT_POLL_SECONDS": "5",
             **self.settings,
         }
-        bot = BotProcess(name, free_port(), environment, self.folder / f"{name}.log")
+        bot = BotProcess(name, 0, environment, self.folder / f"{name}.log")
         self.bots.append(bot)
         await bot.start()
         self.fake.add_hook(self.project, f"http://127.0.0.1:{bot.port}/webhook", SECRET)
@@ -173,7 +177,9 @@ async def world(
     """Give a world; `write_seconds` is how long the engine takes over each finding."""
 
     def write(request: WriteRequest) -> str:
-        time.sleep(made.write_seconds)  # in the device's own thread
+        made.writing = True
+        made.may_write.wait()  # in the device's own thread
+        time.sleep(made.write_seconds)
         return CANNED_REPLY
 
     runner = FakeRunner(by_keyword({"bad": (CATEGORY_LABELS[Category.BUG], 0.97)}), write, adapter="team-1")
@@ -189,9 +195,12 @@ async def world(
         url = database or f"sqlite:///{folder}/bot.db"
         made = World(fake, project, author, folder, f"http://127.0.0.1:{port}", url, settings=dict(settings))
         made.write_seconds = write_seconds
+        made.may_write.set()
+        fake.webhooks.patience = 120
         try:
             yield made
         finally:
+            made.may_write.set()
             for bot in made.bots:
                 await bot.kill()
 

@@ -27,7 +27,7 @@ _CHANGED = re.compile(
     r"\s*(?:INSERT|UPDATE|DELETE)\b.*?\b(?:INTO|UPDATE|FROM)\s+(?:\W?\w+\W?\.)?\W?(\w+)", re.IGNORECASE
 )
 _HEARTBEATS = {"tenken_workers"}
-_WAIT = 30
+_WAIT = 300
 
 
 @dataclass(frozen=True, slots=True)

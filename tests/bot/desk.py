@@ -15,6 +15,7 @@ from bot.dispatch import perform
 from bot.errands import Errand
 from bot.events import parse_event
 from bot.fake_gitlab import Account
+from bot.fake_gitlab.server import clean_up
 from bot.fake_gitlab.state import StoredNote, Thread
 from bot.fake_gitlab.threads import Writing
 from bot.gitlab import Access, GitLab
@@ -140,4 +141,4 @@ async def _listening(receiver: Receiver) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/webhook"
     finally:
-        await runner.cleanup()
+        await clean_up(runner)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from bot.retrain_run import RetrainRuns
 from bot.retraining import Retraining, RetrainOptions
 from bot.testing import FakeEngine
 from bot.trainer import Trainer, TrainerOptions
+from bot.work import Kind
 from engine.wire import Language
 
 SCRIPT = Path(__file__).with_name("fake_trainer.py")
@@ -103,7 +104,12 @@ class RetrainDesk:
 
 @asynccontextmanager
 async def retrain_desk(
-    folder: Path, *, device: str = "", enabled: bool = True, may_promote: bool = True
+    folder: Path,
+    *,
+    device: str = "",
+    enabled: bool = True,
+    may_promote: bool = True,
+    retry_seconds: float = 0,
 ) -> AsyncIterator[RetrainDesk]:
     """Give a desk."""
     async with scene() as stage:
@@ -122,14 +128,16 @@ async def retrain_desk(
             trainer,
             RetrainOptions(folder / "roll-backs", enabled, may_promote, device),
         )
-        async with _durable(folder, kinds, found):
+        async with _durable(folder, kinds, found, retry_seconds):
             yield RetrainDesk(stage, folder, found[0], engine, learning, trainer, runs)
 
 
 @asynccontextmanager
-async def _durable(folder: Path, kinds: list, found: list[Durable]) -> AsyncIterator[None]:  # type: ignore[type-arg]
+async def _durable(
+    folder: Path, kinds: Sequence[Kind], found: list[Durable], retry_seconds: float = 0
+) -> AsyncIterator[None]:
     database = Database(database_url(None, folder))
-    durable = Durable(database, kinds, DurableOptions("one", retry_seconds=0, finish_seconds=0))
+    durable = Durable(database, kinds, DurableOptions("one", retry_seconds=retry_seconds, finish_seconds=0))
     found.append(durable)
     await durable.start()
     try:

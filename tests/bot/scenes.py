@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import select
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from unittest import mock
+
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.response import HTTPResponse
 
 from bot.fake_gitlab import Account, FakeGitLab, Options, StoredMergeRequest, StoredProject
 from bot.fake_gitlab.state import StoredNote
@@ -61,7 +67,6 @@ async def scene(
     after: Mapping[str, str | bytes] = AFTER,
     *,
     server: Options | None = None,
-    silence: float = 5,
     attempts: int = 5,
 ) -> AsyncIterator[Scene]:
     """Give a scene. The client's pauses are noted and not slept."""
@@ -71,15 +76,35 @@ async def scene(
         pauses.append(seconds)
 
     async with FakeGitLab(server) as fake:
+        fake.webhooks.patience = 120
         project = fake.add_project(files=before)
         author = fake.add_person("author")
         project.members[author.id] = 30
         mr = fake.add_merge_request(project, after, author=author)
         options = ConnectionOptions(
-            fake.url, fake.bot.token, timeout=silence, attempts=attempts, writes_per_second=1000
+            fake.url, fake.bot.token, timeout=120, attempts=attempts, writes_per_second=1000
         )
         client = PythonGitLab.connect(options, sleep)
         try:
             yield Scene(fake, project, mr, author, client, pauses)
         finally:
             await client.close()
+
+
+@contextmanager
+def impatient(fake: FakeGitLab) -> Iterator[None]:
+    """Have a request time out as soon as the server has decided to be silent, and no other.
+
+    A short time-out would hit others too where the machine is slow, or this one before the server has it.
+    """
+
+    class Impatient(HTTPConnection):
+        def getresponse(self) -> HTTPResponse:
+            sock = self.sock
+            while not select.select([sock], [], [], 0.005)[0]:
+                if sock.getsockname()[1] in fake.silent_to:
+                    raise TimeoutError("timed out")
+            return super().getresponse()
+
+    with mock.patch.object(HTTPConnectionPool, "ConnectionCls", Impatient):
+        yield

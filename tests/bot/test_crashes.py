@@ -15,7 +15,7 @@ import pytest
 from bot_world import World, world
 from empty_databases import empty_database
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -44,7 +44,7 @@ def test_killed_in_the_middle(tmp_path: Path, url: str) -> None:
                 await asyncio.sleep(random.uniform(0.3, 1.2))
             await bot.kill()
             await bot.start()
-            await at.until_done(askings, 100)
+            await at.until_done(askings, 400)
             await settled(at)
             assert [at.faults(one) for one in askings] == [[], [], []], bot.log.read_text()[-3000:]
 
@@ -61,7 +61,7 @@ def test_killed_before_it_could_answer(tmp_path: Path) -> None:
             asking = at.ask()
             await asyncio.sleep(0.2)
             await bot.start()
-            await at.until_done([asking], 100)
+            await at.until_done([asking], 400)
             assert at.faults(asking) == [], bot.log.read_text()[-3000:]
 
     asyncio.run(main())
@@ -77,7 +77,7 @@ def test_another_worker_takes_over(tmp_path: Path, url: str) -> None:
             await asyncio.sleep(1.2)
             two = await at.add_bot("two")
             await one.kill()
-            await at.until_done([asking], 100)
+            await at.until_done([asking], 400)
             await settled(at)
             assert at.faults(asking) == [], two.log.read_text()[-3000:]
 
@@ -93,7 +93,7 @@ def test_a_frozen_worker_wakes_up_too_late(tmp_path: Path, url: str) -> None:
             askings = [at.ask() for _ in range(3)]
             await asyncio.sleep(1.0)
             one.signal(signal.SIGSTOP)
-            await at.until_done(askings, 100)
+            await at.until_done(askings, 400)
             assert all(asking.is_done for asking in askings)
             one.signal(signal.SIGCONT)
             await asyncio.sleep(4)

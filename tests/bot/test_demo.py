@@ -130,7 +130,7 @@ def test_what_is_typed_reaches_the_bot_and_its_answers_the_page(tmp_path: Path) 
 
 async def _until(session: aiohttp.ClientSession, url: str, *words: str) -> str:
     """Return the first state of the page, as events tell it, that has one of these words."""
-    async with asyncio.timeout(40), session.get(f"{url}/events") as events:
+    async with asyncio.timeout(240), session.get(f"{url}/events") as events:
         async for line in events.content:
             if line.startswith(b"data: "):
                 shown: str = json.loads(line.removeprefix(b"data: "))

@@ -493,8 +493,11 @@ def test_commands_of_a_gone_merge_request_are_left() -> None:
 
 
 @pytest.mark.parametrize("text", ["/help", "/reveiw", "/review"])
-def test_a_merge_request_that_gitlab_does_not_show_yet_is_asked_for_again(text: str) -> None:
+def test_a_merge_request_that_gitlab_does_not_show_yet_is_asked_for_again(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A replica may be behind what the webhook told: the command is not lost, but done when it is there."""
+    monkeypatch.setattr("bot.freshness.LAG_SECONDS", 3600.0)
 
     async def test(stage: Desk) -> None:
         stage.pen().note(text)

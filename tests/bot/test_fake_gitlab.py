@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import pytest
 from aiohttp import ClientError, ClientSession, FormData, web
 from scenes import Scene, scene
 
-from bot.fake_gitlab import FaultKind
+from bot.fake_gitlab import FakeGitLab, FaultKind
 from bot.fake_gitlab.positions import Refusal, check
 from bot.fake_gitlab.quick_actions import extract
+from bot.fake_gitlab.server import clean_up
 from bot.fake_gitlab.shapes import LineRange, Position, RangeEnd
 from bot.fake_gitlab.trees import compare, lines_of
 from engine.parsing import parse_diff
@@ -395,9 +398,26 @@ def test_events_are_delivered() -> None:
         again = stage.fake.webhooks.deliveries[0]
         assert await stage.fake.webhooks.again(again) == 200
         assert seen[-1][0]["Idempotency-Key"] == again.headers["Idempotency-Key"]
-        await runner.cleanup()
+        await clean_up(runner)
 
     run(test)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_it_hangs_up_when_it_stops(turns: int) -> None:
+    """On whoever has only just come in, too: a connection left open would be some later test's."""
+
+    async def come_in() -> socket.socket:
+        fake = FakeGitLab()
+        await fake.start()
+        caller = socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2])), 60)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await fake.stop()
+        return caller
+
+    with asyncio.run(come_in()) as caller, suppress(ConnectionResetError):
+        assert caller.recv(1) == b""
 
 
 def test_stale_reads_find_the_version_before() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from scenes import Scene, scene
+from scenes import Scene, impatient, scene
 
-from bot import gitlab_connection
+from bot import gitlab_connection, pacing
 from bot.errors import (
     GitLabError,
     GitLabRefused,
@@ -26,7 +27,7 @@ from bot.errors import (
     Superseded,
     TokenRefused,
 )
-from bot.fake_gitlab import FakeGitLab, FaultKind, Options
+from bot.fake_gitlab import FakeGitLab, FaultKind, Options, server
 from bot.gitlab import Access, CommitStatus, DiffRefs, Position, StatusState
 from bot.gitlab_client import PythonGitLab
 from bot.gitlab_connection import ConnectionOptions
@@ -39,7 +40,8 @@ BODY = marked("A remark.", Marker(MarkerKind.FINDING, "0123456789abcdef"))
 def run(test: Callable[[Scene], Awaitable[None]], **details: Any) -> None:
     async def play() -> None:
         async with scene(**details) as stage:
-            await test(stage)
+            with impatient(stage.fake):
+                await test(stage)
 
     asyncio.run(play())
 
@@ -281,11 +283,20 @@ def test_many_of_one_moment_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("kind", [FaultKind.LIMITED_JSON, FaultKind.LIMITED_TEXT])
 @pytest.mark.parametrize(
     ("details", "least", "most"),
-    [({"retry_after": 7}, 7, 8), ({"reset_after": 20}, 18, 23), ({}, 5, 6)],
+    [({"retry_after": 7}, 7, 8), ({"reset_after": 20}, 20, 22), ({}, 5, 6)],
     ids=["Retry-After", "RateLimit-Reset", "back-off"],
 )
-def test_a_rate_limit_is_obeyed(kind: FaultKind, details: dict[str, int], least: int, most: int) -> None:
+def test_a_rate_limit_is_obeyed(
+    kind: FaultKind,
+    details: dict[str, int],
+    least: int,
+    most: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Both bodies, with either header or none: wait as told, then go on, writes included."""
+    clock = SimpleNamespace(time=lambda: 1_800_000_000.0, monotonic=time.monotonic)
+    monkeypatch.setattr(gitlab_connection, "time", clock)
+    monkeypatch.setattr(server, "time", clock)
 
     async def test(stage: Scene) -> None:
         stage.fake.fail(kind, **details)
@@ -341,7 +352,25 @@ def test_reads_are_tried_again(kind: FaultKind) -> None:
         assert (await stage.gitlab.merge_request(stage.ref)).iid == stage.mr.iid
         assert len(stage.pauses) == 2
 
-    run(test, silence=0.2)
+    run(test)
+
+
+def test_silence_is_not_waited_for_without_end() -> None:
+    """Whatever has come over the connection: a server that says nothing is away."""
+
+    async def test(stage: Scene) -> None:
+        stage.fake.fail(FaultKind.SILENT_BEFORE, seconds=60)
+        options = ConnectionOptions(stage.fake.url, stage.fake.bot.token, timeout=0.2, attempts=1)
+        client = PythonGitLab.connect(options)
+        with pytest.raises(GitLabUnavailable, match="Timeout"):
+            await client.me()
+        await client.close()
+
+    async def play() -> None:
+        async with scene() as stage:
+            await test(stage)
+
+    asyncio.run(play())
 
 
 Write = Callable[[Scene], Awaitable[object]]
@@ -377,7 +406,7 @@ def test_a_marked_write_happens_once(name: str, kind: FaultKind) -> None:
         await WRITES[name](stage)
         assert [note.body for note in stage.bot_notes] == [BODY]
 
-    run(test, silence=0.2)
+    run(test)
 
 
 @pytest.mark.parametrize("kind", NOT_DONE + DONE)
@@ -391,7 +420,7 @@ def test_an_unmarked_write_is_never_repeated(kind: FaultKind) -> None:
         assert len([each for each in stage.writes if each.startswith("POST")]) <= 1
         assert len(stage.bot_notes) == (kind in DONE)
 
-    run(test, silence=0.2)
+    run(test)
 
 
 def test_publishing_is_never_repeated() -> None:
@@ -420,7 +449,7 @@ def test_a_repeatable_write_is_repeated(kind: FaultKind) -> None:
         assert stage.bot_notes[0].body == "b"
         assert len(stage.bot_notes[0].awards) == 1
 
-    run(test, silence=0.2)
+    run(test)
 
 
 def test_a_foreign_note_with_the_marker_is_not_taken_for_ours() -> None:
@@ -435,8 +464,10 @@ def test_a_foreign_note_with_the_marker_is_not_taken_for_ours() -> None:
     run(test)
 
 
-def test_a_guarded_client_writes_nothing_that_is_superseded() -> None:
+def test_a_guarded_client_writes_nothing_that_is_superseded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked before each write and each repetition of one; reading goes on."""
+    # An answer stays fresh: a write that is sent late asks once more.
+    monkeypatch.setattr(gitlab_connection, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
     async def test(stage: Scene) -> None:
         wanted = [True, False]
@@ -490,13 +521,13 @@ def test_the_token_shows_nowhere() -> None:
 
     async def test() -> None:
         with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))
+            closed.bind(("127.0.0.1", 0))  # and nobody listens
             url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        client = PythonGitLab.connect(ConnectionOptions(url, "glpat-secret", attempts=1))
-        with pytest.raises(GitLabUnavailable) as error:
-            await client.me()
-        assert "secret" not in str(error.value)
-        await client.close()
+            client = PythonGitLab.connect(ConnectionOptions(url, "glpat-secret", attempts=1))
+            with pytest.raises(GitLabUnavailable) as error:
+                await client.me()
+            assert "secret" not in str(error.value)
+            await client.close()
 
     asyncio.run(test())
 
@@ -589,8 +620,9 @@ def test_a_private_certificate_authority_is_trusted_by_file(tmp_path: Path) -> N
             PythonGitLab.connect(ConnectionOptions("https://gitlab", "t", ca_file=file))
 
 
-def test_writes_are_spaced_out() -> None:
+def test_writes_are_spaced_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A burst goes at once, then one at a time."""
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: 0.0))
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -600,14 +632,14 @@ def test_writes_are_spaced_out() -> None:
         async with FakeGitLab() as fake:
             project = fake.add_project()
             mr = fake.add_merge_request(project, {"a": "b\n"})
-            options = ConnectionOptions(fake.url, fake.bot.token, burst=3, writes_per_second=0.5)
+            options = ConnectionOptions(fake.url, fake.bot.token, timeout=120, burst=3, writes_per_second=0.5)
             client = PythonGitLab.connect(options, sleep)
             for _ in range(5):
                 await client.create_note(fake.ref(project, mr), "x")
             await client.close()
 
     asyncio.run(play())
-    assert [round(pause) for pause in pauses] == [2, 4]
+    assert pauses == [2, 4]
 
 
 def test_summary_marker_finds_itself() -> None:

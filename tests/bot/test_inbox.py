@@ -30,10 +30,12 @@ class Shelf:
         self.batches: list[list[str]] = []
         self.open = threading.Event()
         self.open.set()
+        self.entered = threading.Event()
         self._error = error
 
     def store(self, orders: Sequence[Order]) -> list[bool]:
-        self.open.wait(5)
+        self.entered.set()
+        assert self.open.wait(120)
         if self._error is not None:
             raise self._error
         known = {name for batch in self.batches for name in batch}
@@ -49,6 +51,7 @@ def test_it_is_stored_before_it_is_answered() -> None:
         shelf.open.clear()
         async with Inbox(shelf.store, orders_for) as inbox:
             first = asyncio.create_task(inbox.accept(delivery(1)))
+            await asyncio.to_thread(shelf.entered.wait)
             await asyncio.sleep(0.05)
             assert not first.done()
             shelf.open.set()
@@ -67,7 +70,7 @@ def test_those_that_come_together_share_a_transaction() -> None:
         shelf.open.clear()
         async with Inbox(shelf.store, orders_for) as inbox:
             first = asyncio.create_task(inbox.accept(delivery(0)))
-            await asyncio.sleep(0.05)
+            await asyncio.to_thread(shelf.entered.wait)
             rest = [asyncio.create_task(inbox.accept(delivery(n))) for n in range(1, 101)]
             await asyncio.sleep(0)
             shelf.open.set()
@@ -103,7 +106,7 @@ def test_one_that_cannot_be_stored_keeps_no_other_out() -> None:
         shelf.open.clear()
         async with Inbox(store, orders_for) as inbox:
             first = asyncio.create_task(inbox.accept(delivery(0)))
-            await asyncio.sleep(0.05)
+            await asyncio.to_thread(shelf.entered.wait)
             rest = [asyncio.create_task(inbox.accept(delivery(number))) for number in (1, 2, 3)]
             await asyncio.sleep(0)
             shelf.open.set()
@@ -124,7 +127,7 @@ def test_a_caller_that_leaves_does_not_stop_the_others() -> None:
         shelf.open.clear()
         async with Inbox(shelf.store, orders_for) as inbox:
             gone, stays = (asyncio.create_task(inbox.accept(delivery(n))) for n in range(2))
-            await asyncio.sleep(0.05)
+            await asyncio.to_thread(shelf.entered.wait)
             gone.cancel()
             shelf.open.set()
             assert await stays

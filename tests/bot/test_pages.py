@@ -17,16 +17,18 @@ def test_a_worker_can_be_watched(tmp_path: Path) -> None:
             bot = await at.add_bot()
             base = f"http://127.0.0.1:{bot.port}"
             asking = at.ask()
-            await at.until_done([asking], 30)
+            await at.until_done([asking], 240)
             async with session.get(f"{base}/healthz") as answer:
                 assert (answer.status, (await answer.json())["status"]) == (200, "ok")
             async with session.get(f"{base}/readyz") as answer:
                 assert (answer.status, await answer.json()) == (200, {"status": "ok", "worker": "one"})
             async with session.post(f"{base}/webhook", headers={"X-Gitlab-Token": "wrong"}) as answer:
                 assert answer.status == 401
-            async with session.get(f"{base}/metrics") as answer:
-                text = await answer.text()
-            assert 'tenken_bot_work_seconds_count{kind="review",outcome="done"} 1.0' in text
+            done, text = 'tenken_bot_work_seconds_count{kind="review",outcome="done"} 1.0', ""
+            async with asyncio.timeout(240):
+                while done not in text:  # the tick comes before the end of the work
+                    async with session.get(f"{base}/metrics") as answer:
+                        text = await answer.text()
             assert 'tenken_bot_answer_seconds_count{route="/webhook",status="401"} 1.0' in text
             assert 'tenken_bot_waiting{kind="review"} 0.0' in text
             assert "tenken_bot_last_delivery_timestamp_seconds 0.0" not in text

@@ -18,7 +18,7 @@ from bot.workers import device_lease
 from engine.lifecycle import AdapterState, RegisteredAdapter
 from engine.wire import Language
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 
 
 def run(folder: Path, test: Callable[[RetrainDesk], Awaitable[None]], **options: Any) -> None:
@@ -111,7 +111,7 @@ def test_done_but_not_told_yet(tmp_path: Path) -> None:
         silence.times = 0
         assert "**Promoted.**" in await desk.result()
 
-    run(tmp_path, test)
+    run(tmp_path, test, retry_seconds=600)
 
 
 def test_cancelled_and_resumed(tmp_path: Path) -> None:
@@ -191,6 +191,7 @@ def test_training_has_the_device_alone(tmp_path: Path) -> None:
         answer = await desk.learning.retrain(desk.wish(), dry_run=False)
         assert "reviews wait" in answer
         await desk.until(lambda: len(desk.starts) == 1 and desk.open and "training" in desk.open[0])
+        await desk.until(lambda: leases.is_wanted_alone(device_lease("gpu0").name))
         await asyncio.sleep(0.5)
         assert len(desk.starts) == 1
         assert not leases.take(device_lease("gpu0"), "a newer review")

@@ -22,10 +22,10 @@ def test_a_cancelled_task_ends_the_review_first() -> None:
     async def main() -> None:
         runner = FakeRunner(hold=threading.Event())
         task = asyncio.create_task(review_with(LocalReviewClient(runner), REQUEST, lambda progress: None))
-        await asyncio.to_thread(runner.started.wait, 10)
+        assert await asyncio.to_thread(runner.started.wait, 120)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 120)
 
     asyncio.run(main())
 

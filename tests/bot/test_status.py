@@ -298,7 +298,7 @@ def test_it_is_for_this_machine_alone(tmp_path: Path) -> None:
     async def main() -> None:
         async with site(tmp_path) as (at, url, session):
             mr = at.ask()
-            await at.until_done([mr], 60)
+            await at.until_done([mr], 240)
             async with session.get(f"{url}/status", headers={"Accept-Language": "fr, ja;q=0.8"}) as answer:
                 assert answer.status == 200
                 policy = answer.headers["Content-Security-Policy"]

@@ -144,8 +144,9 @@ def test_broken_settings_are_an_error() -> None:
     run(test, "always")
 
 
-def test_a_gone_merge_request_is_left() -> None:
+def test_a_gone_merge_request_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have been deleted meanwhile."""
+    monkeypatch.setattr("bot.freshness.LAG_SECONDS", 3600.0)
 
     async def test(stage: Desk) -> None:
         became_ready(stage)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from bot.work import Failure, Order, Work
 from bot.workers import device_lease
 from engine.wire import Language
 
-SOON = 60.0
+SOON = 240.0
 DEVICE = "gpu0"
 
 
@@ -203,8 +204,10 @@ def test_the_language_that_was_asked_for(tmp_path: Path) -> None:
     run(test, tmp_path)
 
 
-def test_a_moment_is_not_worth_a_note(tmp_path: Path) -> None:
+def test_a_moment_is_not_worth_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what waits for longer says so."""
+    clock = [1000.0]
+    monkeypatch.setattr("bot.waiting.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     async def test(at: Room) -> None:
         await at.ask(1)
@@ -212,8 +215,12 @@ def test_a_moment_is_not_worth_a_note(tmp_path: Path) -> None:
         mr = await at.ask(2)
         patient = WaitingNotes(at.durable, at.scene.gitlab, GitLabProjects(at.scene.gitlab))
         await patient.look()
+        clock[0] += 9
         await patient.look()
         assert at.said(mr) == []
+        clock[0] += 2
+        await patient.look()
+        assert len(at.said(mr)) == 1
         at.runs.may_end.set()
 
     run(test, tmp_path)
