@@ -45,4 +45,4 @@ class Feedback(BaseModel):
     source: FeedbackSource
     role: str = Field(default="", max_length=32, description="Of whoever said it, e.g. developer.")
     reason: str = Field(default="", max_length=2000, description="In the words of whoever said it.")
-    created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))

@@ -52,7 +52,7 @@ async def finding_thread(name: str, context: Context) -> FindingThread:
 
 def at(errand: CommandErrand | ReactionErrand) -> datetime:
     """Return when it was said, which is the same however often it is kept."""
-    return datetime.fromtimestamp(errand.received // 1000, UTC)
+    return datetime.fromtimestamp(errand.received / 1000, UTC)
 
 
 async def record(thread: FindingThread, verdict: FeedbackVerdict, reason: str, context: Context) -> None:

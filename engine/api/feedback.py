@@ -111,5 +111,5 @@ def routes(store: FeedbackStore) -> tuple[Route, ...]:
 
 def _not_in_the_future(entry: Feedback) -> Feedback:
     """The latest word holds, so a clock that is ahead must not have it for good."""
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(UTC)
     return entry if entry.created <= now else entry.model_copy(update={"created": now})

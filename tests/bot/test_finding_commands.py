@@ -13,6 +13,8 @@ from desk import Desk, desk
 from markdown_it import MarkdownIt
 from scenes import AFTER, BEFORE
 
+from bot.dispatch import perform
+from bot.errands import CommandErrand
 from bot.fake_gitlab.shapes import Position
 from bot.fake_gitlab.state import Account, Thread
 from bot.gitlab import Access, DiffRefs, FileChange, PositionType, RangeEnd
@@ -65,6 +67,21 @@ def test_dismissing_resolves_and_remembers() -> None:
         assert (feedback.project, feedback.adapter) == ("team/app", "team-0123456789ab")
         assert (feedback.role, feedback.reason) == ("developer", "we do this on purpose")
         assert thread.notes[0].resolved_by is stage.scene.fake.bot
+
+    run(test)
+
+
+def test_it_is_known_when_it_was_said() -> None:
+    """To the millisecond: of two words within a second the later one has to hold."""
+
+    async def test(stage: Desk) -> None:
+        thread = thread_on(stage)
+        stage.pen().reply(thread, "/feedback good")
+        (errand,) = await stage.errands()
+        assert isinstance(errand, CommandErrand)
+        await perform(errand.model_copy(update={"received": 1_790_000_000_123}), stage.ports, stage.registry)
+        (feedback,) = stage.engine.feedback
+        assert feedback.created.timestamp() == pytest.approx(1_790_000_000.123, abs=1e-6)
 
     run(test)
 

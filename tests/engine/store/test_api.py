@@ -17,6 +17,7 @@ from tiny_adapters import tiny_weights
 from engine.adapters import CARD, CONFIG, FILES, MANIFEST, WEIGHTS, Adapter, load_adapter
 from engine.api import adapters, feedback
 from engine.api.uploads import sweep_uploads
+from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
 from engine.settings import EngineSettings
 from engine.store.opening import Store, open_store
 from engine.store.projects import StoredProjects
@@ -300,6 +301,20 @@ def test_a_clock_that_is_ahead_does_not_have_the_last_word(served: Served) -> No
     assert review(served)["findings"] == []
     served.call("POST", "/v1/feedback", {**entry, "verdict": "accepted"})
     assert len(review(served)["findings"]) == 1
+
+
+def test_who_changes_their_mind_within_a_second_is_understood(served: Served) -> None:
+    """Dismissed, shown again and dismissed again is dismissed."""
+    [finding] = review(served)["findings"]
+    for verdict in ("dismissed", "accepted", "dismissed"):
+        said = Feedback(
+            fingerprint=finding["fingerprint"],
+            verdict=FeedbackVerdict(verdict),
+            project=P,
+            source=FeedbackSource.EDITOR,
+        )
+        served.call("POST", "/v1/feedback", said.model_dump(mode="json"))
+    assert review(served)["findings"] == []
 
 
 def test_dismissed_finding_stays_away(served: Served) -> None:
