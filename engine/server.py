@@ -24,6 +24,7 @@ from engine.api.running import Reviews
 from engine.batching import Limits, Scheduler
 from engine.device import Device
 from engine.errors import UnknownAdapter
+from engine.listening import listening
 from engine.opening import NO_ADAPTER
 from engine.residents import Load, Residents, version_of
 
@@ -102,19 +103,19 @@ def make_engine(
 
 
 @asynccontextmanager
-async def listening(engine: Engine, options: ServerOptions) -> AsyncIterator[int]:
+async def running(engine: Engine, options: ServerOptions) -> AsyncIterator[int]:
     """Serve while inside, and give the port. On leaving, open reviews are finished or ended, none is lost."""
     engine.device.start()
-    # A caller that is gone cancels its handler, and the handler its review.
-    runner = web.AppRunner(engine.app, handler_cancellation=True, access_log=None)
-    await runner.setup()
     try:
-        site = web.TCPSite(runner, options.host, options.port, ssl_context=options.tls)
-        await site.start()
-        yield runner.addresses[0][1]
+        # A caller that is gone cancels its handler, and the handler its review.
+        async with listening(
+            engine.app, options.host, options.port, options.tls, handler_cancellation=True
+        ) as port:
+            try:
+                yield port
+            finally:
+                await engine.admission.drain(options.drain_seconds)
     finally:
-        await engine.admission.drain(options.drain_seconds)
-        await runner.cleanup()
         await asyncio.to_thread(engine.device.stop)
 
 
@@ -122,7 +123,7 @@ async def serve(
     engine: Engine, options: ServerOptions, stop: asyncio.Event, tell: Callable[[str], None]
 ) -> None:
     """Serve until `stop`; `tell` gets the address."""
-    async with listening(engine, options) as port:
+    async with running(engine, options) as port:
         scheme = "https" if options.tls else "http"
         tell(f"{scheme}://{options.host}:{port}")
         _log.info("engine.listening", host=options.host, port=port)

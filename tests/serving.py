@@ -17,7 +17,7 @@ from engine.api.admission import Projects
 from engine.api.callers import Tokens
 from engine.api.routes import Route
 from engine.runners import Runner, WriteRequest
-from engine.server import Engine, ServerOptions, listening, make_engine
+from engine.server import Engine, ServerOptions, make_engine, running
 from engine.testing import FakeRunner, by_keyword, is_question
 
 SECONDS = 120.0  # a machine may be busy
@@ -95,7 +95,7 @@ def serving(
 
     async def main() -> None:
         engine = make_engine(load, None, settled, projects=projects, tokens=tokens, more_routes=more_routes)
-        async with listening(engine, settled) as port:
+        async with running(engine, settled) as port:
             found.append(Served(port, engine, end))
             up.set()
             await stop.wait()

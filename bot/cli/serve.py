@@ -53,23 +53,16 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 async def _serve(settings: BotSettings, host: str, port: int) -> None:
-    from aiohttp import web
-
     from bot.app import running
+    from engine.listening import listening
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings) as bot:
-        runner = web.AppRunner(bot.app, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            # What is there by now stays: to look through all of it for garbage stops everything for 0.1 s.
-            gc.collect()
-            gc.freeze()
-            print(f"tenken-bot: listening on http://{host}:{runner.addresses[0][1]}", flush=True)
-            await stop.wait()
-            _log.info("bot.stopping")
-        finally:
-            await runner.cleanup()
+    async with running(settings) as bot, listening(bot.app, host, port) as at:
+        # What is there by now stays: to look through all of it for garbage stops everything for 0.1 s.
+        gc.collect()
+        gc.freeze()
+        print(f"tenken-bot: listening on http://{host}:{at}", flush=True)
+        await stop.wait()
+        _log.info("bot.stopping")

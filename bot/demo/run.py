@@ -17,10 +17,10 @@ from bot.demo.sample_files import sample
 from bot.demo.site import Site
 from bot.demo.texts import PAGE_TEXTS
 from bot.fake_gitlab import FakeGitLab
-from bot.fake_gitlab.server import clean_up
 from bot.gitlab import Access
 from bot.settings import BotSettings
 from engine.config import CONFIG_NAME
+from engine.listening import listening
 from engine.wire import Language
 
 _HOST = "127.0.0.1"
@@ -69,10 +69,5 @@ async def demo(port: int, language: Language, engine_url: str = "") -> AsyncIter
 
 @asynccontextmanager
 async def _listening(app: web.Application, port: int) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, _HOST, port).start()
-        yield f"http://{_HOST}:{runner.addresses[0][1]}"
-    finally:
-        await clean_up(runner)
+    async with listening(app, _HOST, port, shutdown_seconds=1, handler_cancellation=True) as at:
+        yield f"http://{_HOST}:{at}"

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from bot.fake_gitlab.state import Account, StoredHook, StoredMergeRequest, Store
 from bot.fake_gitlab.threads import Writing
 from bot.fake_gitlab.webhooks import Webhooks
 from bot.gitlab import Access, MergeRequestRef
+from engine.listening import listening
 
 API = "/api/v4"
 
@@ -57,7 +59,7 @@ class FakeGitLab:
         self.silent_to: set[int] = set()  # ports of clients that a fault keeps waiting
         self.url = ""
         self.bot = self.add_person("tenken", bot=True)
-        self._runner: web.AppRunner | None = None
+        self._site = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -73,18 +75,15 @@ class FakeGitLab:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         """Listen."""
-        self._runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=tls)
-        await site.start()
+        site = listening(self.app(), host, port, tls, shutdown_seconds=1)
+        at = await self._site.enter_async_context(site)
         scheme = "https" if tls else "http"
-        self.url = self.webhooks.base_url = f"{scheme}://{host}:{self._runner.addresses[0][1]}"
+        self.url = self.webhooks.base_url = f"{scheme}://{host}:{at}"
 
     async def stop(self) -> None:
         """Stop listening and sending."""
         await self.webhooks.close()
-        if self._runner is not None:
-            await clean_up(self._runner)
+        await self._site.aclose()
 
     def app(self) -> web.Application:
         """Return the application, for a server that has more to show than the API."""
@@ -220,20 +219,6 @@ class FakeGitLab:
             return await handler(request)
         except Failure as failure:
             return web.json_response(failure.body, status=failure.status)
-
-
-async def clean_up(runner: web.AppRunner) -> None:
-    """Stop listening and close all connections, those too that are on their way in."""
-    loop = asyncio.get_running_loop()
-    for site in runner.sites:
-        server = site._server
-        for listener in server.sockets if isinstance(server, asyncio.Server) else ():
-            loop.remove_reader(listener.fileno())
-    # What was accepted a moment ago is the server's two turns of the loop later; until then it would be lost,
-    # and stay open.
-    for _ in range(3):
-        await asyncio.sleep(0)
-    await runner.cleanup()
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

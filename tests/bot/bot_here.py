@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
 from bot_world import SECRET, World
 
 from bot.app import Bot, running
-from bot.fake_gitlab.server import clean_up
 from bot.settings import BotSettings
+from engine.listening import listening
 
 
 def settings_for(at: World, folder: Path, **changes: Any) -> BotSettings:
@@ -34,18 +33,15 @@ def settings_for(at: World, folder: Path, **changes: Any) -> BotSettings:
 @asynccontextmanager
 async def bot_here(at: World, folder: Path, **changes: Any) -> AsyncIterator[tuple[Bot, str]]:
     """Give a running bot and its address, which the project's only hook names."""
-    async with running(settings_for(at, folder, **changes)) as bot:
-        runner = web.AppRunner(bot.app, access_log=None, shutdown_timeout=1)
-        await runner.setup()
+    settings = settings_for(at, folder, **changes)
+    async with running(settings) as bot, listening(bot.app, shutdown_seconds=1) as port:
+        url = f"http://127.0.0.1:{port}"
+        at.project.hooks.clear()
+        at.fake.add_hook(at.project, f"{url}/webhook", SECRET)
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            at.project.hooks.clear()
-            at.fake.add_hook(at.project, f"{url}/webhook", SECRET)
             yield bot, url
         finally:
             at.project.hooks.clear()
-            await clean_up(runner)
 
 
 def said_by_bot(at: World, mr: Any) -> list[str]:

@@ -24,7 +24,7 @@ from bot.markers import MarkerKind, marker_of
 from engine.findings import Category
 from engine.prompts import CATEGORY_LABELS
 from engine.runners import WriteRequest
-from engine.server import ServerOptions, listening, make_engine
+from engine.server import ServerOptions, make_engine, running
 from engine.testing import CANNED_REPLY, FakeRunner, by_keyword
 
 SECRET = "a-secret-of-the-crash-tests"
@@ -188,7 +188,7 @@ async def world(
         stack.enter_context(_logging_to_stderr())
         fake = await stack.enter_async_context(FakeGitLab())
         engine = make_engine(lambda adapter: runner, None, options)
-        port = await stack.enter_async_context(listening(engine, options))
+        port = await stack.enter_async_context(running(engine, options))
         project = fake.add_project(files=OLD)
         author = fake.add_person("author")
         project.members[author.id] = 30

@@ -15,7 +15,6 @@ from bot.dispatch import perform
 from bot.errands import Errand
 from bot.events import parse_event
 from bot.fake_gitlab import Account
-from bot.fake_gitlab.server import clean_up
 from bot.fake_gitlab.state import StoredNote, Thread
 from bot.fake_gitlab.threads import Writing
 from bot.gitlab import Access, GitLab
@@ -25,6 +24,7 @@ from bot.registry import Ports, Registry
 from bot.signatures import read_secrets
 from bot.testing import FakeDeliveries, FakeEngine, FakeJobs, FakeLearning
 from bot.webhook import Receiver
+from engine.listening import listening
 
 TOKEN = "a-secret-of-this-test"
 SIGNING_KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -134,11 +134,5 @@ async def desk(
 async def _listening(receiver: Receiver) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/webhook", receiver.receive)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/webhook"
-    finally:
-        await clean_up(runner)
+    async with listening(app, shutdown_seconds=1) as port:
+        yield f"http://127.0.0.1:{port}/webhook"

@@ -18,6 +18,7 @@ from bot.reviewer import EngineReviewer
 from engine.api.problems import Problem, ProblemKind
 from engine.errors import AccessRefused, AdapterConflict, NotReady, QueueFull, Unreachable
 from engine.feedback import Feedback, FeedbackSource, FeedbackVerdict
+from engine.listening import listening
 from engine.server import tls_context
 from engine.wire import Language, Question, ReviewRequest
 
@@ -41,15 +42,10 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 async def engine(handler: Handler, token: str = "secret", admin: str = "") -> AsyncIterator[EngineClient]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        address = EngineAddress(f"http://127.0.0.1:{runner.addresses[0][1]}", token, admin_token=admin)
+    async with listening(app) as port:
+        address = EngineAddress(f"http://127.0.0.1:{port}", token, admin_token=admin)
         async with EngineClient(address) as client:
             yield client
-    finally:
-        await runner.cleanup()
 
 
 def problem(kind: ProblemKind, **headers: str) -> web.Response:
@@ -148,12 +144,10 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
         return web.json_response({"points": [[10, 2.5, None]]})
 
     async def main() -> None:
-        runner = web.AppRunner(web.Application(), access_log=None)
-        runner.app.router.add_get("/v1/adapters/team-1/curve", curve)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls_context(certificate, key)).start()
-        try:
-            address = EngineAddress(f"https://localhost:{runner.addresses[0][1]}")
+        app = web.Application()
+        app.router.add_get("/v1/adapters/team-1/curve", curve)
+        async with listening(app, tls=tls_context(certificate, key)) as port:
+            address = EngineAddress(f"https://localhost:{port}")
             named = r"https://localhost:\d+: .*; BOT_ENGINE_CA_FILE names what to trust"
             async with EngineClient(address) as client:
                 with pytest.raises(Unreachable, match=named):
@@ -162,8 +156,6 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
                 await EngineReviewer(address.url, review_options(address)).review(REQUEST, lambda _: None)
             async with EngineClient(replace(address, ca_file=certificate)) as client:
                 assert (await client.curve("team/app", "team-1")).points == ((10, 2.5, None),)
-        finally:
-            await runner.cleanup()
 
     asyncio.run(main())
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,12 @@ import pytest
 from aiohttp import ClientError, ClientSession, FormData, web
 from scenes import Scene, scene
 
-from bot.fake_gitlab import FakeGitLab, FaultKind
+from bot.fake_gitlab import FaultKind
 from bot.fake_gitlab.positions import Refusal, check
 from bot.fake_gitlab.quick_actions import extract
-from bot.fake_gitlab.server import clean_up
 from bot.fake_gitlab.shapes import LineRange, Position, RangeEnd
 from bot.fake_gitlab.trees import compare, lines_of
+from engine.listening import listening
 from engine.parsing import parse_diff
 
 
@@ -369,55 +367,35 @@ def test_events_are_delivered() -> None:
     async def test(stage: Scene) -> None:
         app = web.Application()
         app.router.add_post("/hook", receive)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-        stage.fake.add_hook(stage.project, url, token="secret", signing_key="whsec_c2VjcmV0")
-        pen = stage.fake.as_person(stage.author, stage.project, stage.mr)
-        thread, note = pen.note("/review\r")
-        pen.edit(thread, note, "/review --full")
-        await stage.gitlab.create_note(stage.ref, "own", internal=True)
-        await stage.gitlab.react(stage.ref, note.id, "eyes")
-        stage.fake.push(stage.project, stage.mr, {"a": "b\n"})
-        await stage.fake.webhooks.settle()
-        kinds = sorted((headers["X-Gitlab-Event"], body["event_type"]) for headers, body in seen)
-        assert kinds == [
-            ("Confidential Note Hook", "confidential_note"),
-            ("Emoji Hook", "award"),
-            ("Merge Request Hook", "merge_request"),
-            ("Note Hook", "note"),
-            ("Note Hook", "note"),
-        ]
-        keys = {headers["Idempotency-Key"] for headers, _ in seen}
-        assert len(keys) == 5
-        assert {headers["X-Gitlab-Token"] for headers, _ in seen} == {"secret"}
-        assert all(headers["webhook-signature"].startswith("v1,") for headers, _ in seen)
-        bodies = {body["object_attributes"].get("note") for _, body in seen}
-        assert {"/review", "/review --full", "own"} <= bodies
-        again = stage.fake.webhooks.deliveries[0]
-        assert await stage.fake.webhooks.again(again) == 200
-        assert seen[-1][0]["Idempotency-Key"] == again.headers["Idempotency-Key"]
-        await clean_up(runner)
+        async with listening(app, shutdown_seconds=1) as port:
+            url = f"http://127.0.0.1:{port}/hook"
+            stage.fake.add_hook(stage.project, url, token="secret", signing_key="whsec_c2VjcmV0")
+            pen = stage.fake.as_person(stage.author, stage.project, stage.mr)
+            thread, note = pen.note("/review\r")
+            pen.edit(thread, note, "/review --full")
+            await stage.gitlab.create_note(stage.ref, "own", internal=True)
+            await stage.gitlab.react(stage.ref, note.id, "eyes")
+            stage.fake.push(stage.project, stage.mr, {"a": "b\n"})
+            await stage.fake.webhooks.settle()
+            kinds = sorted((headers["X-Gitlab-Event"], body["event_type"]) for headers, body in seen)
+            assert kinds == [
+                ("Confidential Note Hook", "confidential_note"),
+                ("Emoji Hook", "award"),
+                ("Merge Request Hook", "merge_request"),
+                ("Note Hook", "note"),
+                ("Note Hook", "note"),
+            ]
+            keys = {headers["Idempotency-Key"] for headers, _ in seen}
+            assert len(keys) == 5
+            assert {headers["X-Gitlab-Token"] for headers, _ in seen} == {"secret"}
+            assert all(headers["webhook-signature"].startswith("v1,") for headers, _ in seen)
+            bodies = {body["object_attributes"].get("note") for _, body in seen}
+            assert {"/review", "/review --full", "own"} <= bodies
+            again = stage.fake.webhooks.deliveries[0]
+            assert await stage.fake.webhooks.again(again) == 200
+            assert seen[-1][0]["Idempotency-Key"] == again.headers["Idempotency-Key"]
 
     run(test)
-
-
-@pytest.mark.parametrize("turns", range(6))
-def test_it_hangs_up_when_it_stops(turns: int) -> None:
-    """On whoever has only just come in, too: a connection left open would be some later test's."""
-
-    async def come_in() -> socket.socket:
-        fake = FakeGitLab()
-        await fake.start()
-        caller = socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2])), 60)
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await fake.stop()
-        return caller
-
-    with asyncio.run(come_in()) as caller, suppress(ConnectionResetError):
-        assert caller.recv(1) == b""
 
 
 def test_stale_reads_find_the_version_before() -> None:

@@ -33,6 +33,7 @@ from bot.gitlab_client import PythonGitLab
 from bot.gitlab_connection import ConnectionOptions
 from bot.markers import SUMMARY, Marker, MarkerKind, marked
 from engine.errors import ConfigError
+from engine.listening import listening
 
 BODY = marked("A remark.", Marker(MarkerKind.FINDING, "0123456789abcdef"))
 
@@ -574,21 +575,19 @@ async def _against(
 ) -> None:
     app = web.Application()
     app.router.add_route("*", "/{any:.*}", handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    client = PythonGitLab.connect(ConnectionOptions(url, "glpat-secret", attempts=1))
-    try:
-        if expected is None:
-            assert (await client.me()).id == 1
-            return
-        with pytest.raises(expected) as error:
-            await client.me()
-        assert "secret" not in str(error.value)
-    finally:
-        await client.close()
-        await runner.cleanup()
+    async with listening(app, shutdown_seconds=1) as port:
+        client = PythonGitLab.connect(
+            ConnectionOptions(f"http://127.0.0.1:{port}", "glpat-secret", attempts=1)
+        )
+        try:
+            if expected is None:
+                assert (await client.me()).id == 1
+                return
+            with pytest.raises(expected) as error:
+                await client.me()
+            assert "secret" not in str(error.value)
+        finally:
+            await client.close()
 
 
 def test_a_private_certificate_authority_is_trusted_by_file(tmp_path: Path) -> None:

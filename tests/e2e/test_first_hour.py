@@ -20,6 +20,7 @@ from aiohttp import web
 from bot.demo.sample_files import sample
 from bot.fake_gitlab import FakeGitLab
 from bot.gitlab import Access
+from engine.listening import listening
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "deploy" / "docs" / "first-hour.md").read_text("utf-8")
@@ -166,10 +167,5 @@ async def recording(payloads: list[Mapping[str, object]]) -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_post("/", keep)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    async with listening(app) as port:
+        yield f"http://127.0.0.1:{port}/"

@@ -33,6 +33,7 @@ from bot.status.site import StatusSite  # noqa: E402
 from engine.curves import LossCurve, LossPoint, curve_of  # noqa: E402
 from engine.feedback import FeedbackVerdict  # noqa: E402
 from engine.lifecycle import AdapterState  # noqa: E402
+from engine.listening import listening  # noqa: E402
 
 SCREENSHOT = ROOT / "bot" / "status" / "screenshot.png"
 SECONDS = 60
@@ -174,13 +175,8 @@ async def shown(facts: Facts) -> AsyncIterator[str]:
 
     app = web.Application()
     StatusSite(Fixed(), "https://gitlab.example").add_to(app)  # type: ignore[arg-type]
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/status"
-    finally:
-        await runner.cleanup()
+    async with listening(app, shutdown_seconds=1) as port:
+        yield f"http://127.0.0.1:{port}/status"
 
 
 async def media(page: chromium.Page, **features: str) -> None:
