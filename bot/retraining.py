@@ -11,6 +11,7 @@ from pathlib import Path
 from bot.engine import Engine
 from bot.errors import CommandRefused
 from bot.gitlab import GitLab
+from bot.gitlab_connection import FRESH_SECONDS
 from bot.learning import Wish
 from bot.orders import Orders
 from bot.retrain_jobs import PREPARE, OpenJob, RetrainJob, open_jobs
@@ -18,6 +19,7 @@ from bot.retrain_note import RetrainNotes
 from bot.retrain_texts import RETRAIN_TEXTS, RetrainTexts
 from bot.retrain_view import cancelled_text, progress_text, result_text
 from bot.review_answers import NOT_DONE
+from bot.snapshot import Sleep
 from bot.trainer import Trainer
 from engine.errors import InputError
 from engine.lifecycle import AdapterState
@@ -34,6 +36,7 @@ class RetrainOptions:
     enabled: bool = True
     may_promote: bool = True  # there is a token for it
     device: str = ""  # that the engine shares with training
+    sleep: Sleep = asyncio.sleep
 
 
 class Retraining:
@@ -81,6 +84,8 @@ class Retraining:
         if not found:
             raise CommandRefused(texts.none_running)
         await asyncio.to_thread(lambda: self._orders().cancel([each.work.id for each in found]))
+        # So long what runs may take itself for wanted, and show how far it is: the last word is ours.
+        await self._options.sleep(2 * FRESH_SECONDS)
         for job in {each.job.key: each.job for each in found}.values():
             notes = RetrainNotes(self._gitlab, job)
             await notes.progress(cancelled_text(wish.username, job.language))

@@ -41,6 +41,7 @@ class RetrainDesk:
     trainer: Trainer
     runs: RetrainRuns
     asked: dict[str, StoredNote] = field(default_factory=dict)
+    meanwhile: Callable[[], None] = lambda: None  # happens while a pause is made
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -74,13 +75,22 @@ class RetrainDesk:
 
     def notes(self, *, result: bool) -> list[str]:
         """Return the notes about trainings: those that say what came of it, or those that are edited."""
+        return [note.body.rpartition("\n")[0].strip() for note in self._notes(result=result)]
+
+    def show_progress(self, text: str) -> str:
+        """Edit the note of the training under way, as its worker does, and return what it says."""
+        [note] = self._notes(result=False)
+        note.body = f"{text}\n{note.body.rpartition(chr(10))[2]}"
+        return text
+
+    def _notes(self, *, result: bool) -> list[StoredNote]:
         found = []
         for note in self.scene.bot_notes:
             marker: Marker | None = marker_of(note.body)
             if marker is None or marker.kind is not MarkerKind.TRAINING:
                 continue
             if marker.id.endswith("-result") is result:
-                found.append(note.body.rpartition("\n")[0].strip())
+                found.append(note)
         return found
 
     def reactions(self, wish: Wish) -> set[str]:
@@ -120,16 +130,22 @@ async def retrain_desk(
         trainer, engine = Trainer(options), FakeEngine()
         found: list[Durable] = []
         runs = RetrainRuns(stage.gitlab, trainer, lambda: found[0].orders, first_pause=0.05)
+
+        async def pause(seconds: float) -> None:
+            made.meanwhile()
+            await asyncio.sleep(seconds)
+
         kinds = [replace(kind, poll_seconds=0.05) for kind in runs.kinds(device)]
         learning = Retraining(
             lambda: found[0].orders,
             stage.gitlab,
             engine,
             trainer,
-            RetrainOptions(folder / "roll-backs", enabled, may_promote, device),
+            RetrainOptions(folder / "roll-backs", enabled, may_promote, device, pause),
         )
         async with _durable(folder, kinds, found, retry_seconds):
-            yield RetrainDesk(stage, folder, found[0], engine, learning, trainer, runs)
+            made = RetrainDesk(stage, folder, found[0], engine, learning, trainer, runs)
+            yield made
 
 
 @asynccontextmanager

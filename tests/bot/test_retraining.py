@@ -122,11 +122,13 @@ def test_cancelled_and_resumed(tmp_path: Path) -> None:
         wish = desk.wish()
         await desk.learning.retrain(wish, dry_run=False)
         await desk.until(lambda: any("6 of 11" in text for text in desk.notes(result=False)))
+        shown: list[str] = []
+        desk.meanwhile = lambda: shown.append(desk.show_progress("Still 6 of 11."))  # does not know it yet
         assert "goes on where it was" in await desk.learning.cancel(desk.wish())
         status = desk.trainer.latest
         await desk.until(lambda: (now := status(desk.scene.project.id)) and now.state == "stopped")
         (text,) = desk.notes(result=False)
-        assert "Ended by `author`" in text
+        assert ("Ended by `author`" in text, shown) == (True, ["Still 6 of 11."])
         assert "confused" in desk.reactions(wish)
         assert desk.notes(result=True) == []
         with pytest.raises(CommandRefused, match="No training"):
