@@ -143,6 +143,7 @@ def test_killed_while_a_newer_review_takes_over(tmp_path: Path) -> None:
                 with recorder.recording():
                     wishes.reviews.append(say(at, wishes.reviews[0].mr, "/review --full"))
                     await until(lambda: first.id not in {w.id for w in bot.durable.orders.open("review")})
+                    await until(lambda: not bot.durable.orders.open("errand"))
                     at.may_write.set()
                     await finished(at, bot, wishes)
             assert wishes.faults(at) == []
