@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SECONDS = 200.0
@@ -38,6 +42,19 @@ def token(customer):
 def embedded_engine(home: Path) -> int | None:
     """Return the process of the embedded engine of a user, if one runs."""
     return process_of(home, "lsp.worker")
+
+
+@contextmanager
+def held(home: Path) -> Iterator[int]:
+    """Freeze the embedded engine while inside, so that a review is seen before it ends; give its process."""
+    process = embedded_engine(home)
+    assert process is not None
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
 
 
 def process_of(home: Path, module: str) -> int | None:

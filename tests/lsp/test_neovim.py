@@ -20,7 +20,7 @@ from git_repository import Repository
 from headless import PLUGIN, SECONDS, Neovim, neovim
 from hearing import heard
 from merge_requests import branch
-from real_model import ORDERS, embedded_engine
+from real_model import ORDERS, embedded_engine, held
 from real_model import SECONDS as MODEL_SECONDS
 from serving import Served, finding_evals, serving
 from test_trouble import until_gone
@@ -334,16 +334,16 @@ def stop_and_kill(editor: Neovim, home: Path) -> None:
     """What is hidden stays so; a review is stopped, the engine killed in another, and a third is whole."""
     editor.until_state("idle", seconds=MODEL_SECONDS)
     ended = editor.lua("return ended")
-    editor.command("Tenken! review")
-    editor.until("return require('tenken').statusline() == 'Tenken 0/1 (1)'", seconds=MODEL_SECONDS)
+    with held(home):
+        editor.command("Tenken! review")
+        editor.until("return require('tenken').statusline() == 'Tenken 0/1 (1)'", seconds=MODEL_SECONDS)
     editor.command("Tenken cancel")
     editor.until("return ended > ...", ended)
     editor.until_state("idle", seconds=MODEL_SECONDS)
-    editor.command("Tenken! review")
-    editor.until("return require('tenken').statusline() == 'Tenken 0/1 (1)'", seconds=MODEL_SECONDS)
-    process = embedded_engine(home)
-    assert process is not None
-    os.kill(process, signal.SIGKILL)
+    with held(home) as process:
+        editor.command("Tenken! review")
+        editor.until("return require('tenken').statusline() == 'Tenken 0/1 (1)'", seconds=MODEL_SECONDS)
+        os.kill(process, signal.SIGKILL)
     editor.until_state("unreachable", seconds=MODEL_SECONDS)
     editor.until_lines(14)
     editor.command("Tenken! review")

@@ -15,7 +15,7 @@ from threading import Event
 import pytest
 from git_repository import Repository
 from hearing import heard
-from real_model import ORDERS, embedded_engine, process_of
+from real_model import ORDERS, embedded_engine, held, process_of
 from real_model import SECONDS as MODEL_SECONDS
 from serving import finding_evals, serving
 from workbench import (
@@ -293,15 +293,15 @@ async def mend(bench: Workbench, file: Path) -> None:
 async def stop_and_kill(bench: Workbench, home: Path) -> None:
     """What is hidden stays so; a review is stopped, the engine killed in another, and a third is whole."""
     await bench.until_bar("Tenken 1", MODEL_SECONDS)
-    await bench.run("Tenken: Review what changed, also what is known")
-    await bench.until_bar("Tenken 1: 0/1", MODEL_SECONDS)
+    with held(home):
+        await bench.run("Tenken: Review what changed, also what is known")
+        await bench.until_bar("Tenken 1: 0/1", MODEL_SECONDS)
     await bench.run("Tenken: Stop the review")
     await bench.until_bar("Tenken 1", MODEL_SECONDS)
-    await bench.run("Tenken: Review what changed, also what is known")
-    await bench.until_bar("Tenken 1: 0/1", MODEL_SECONDS)
-    process = await asyncio.to_thread(embedded_engine, home)
-    assert process is not None
-    os.kill(process, signal.SIGKILL)
+    with held(home) as process:
+        await bench.run("Tenken: Review what changed, also what is known")
+        await bench.until_bar("Tenken 1: 0/1", MODEL_SECONDS)
+        os.kill(process, signal.SIGKILL)
     await bench.until_bar("Tenken 1: no answer", MODEL_SECONDS)
     await bench.until_problems(14)
     await bench.run("Tenken: Review what changed, also what is known")
