@@ -62,8 +62,10 @@ def _answering_problems(metrics: Metrics) -> Middleware:
             response = await handler(request)
         except (Problem, web.HTTPException, ConfigError) as error:
             response = _response(request, error)
-        except (ConnectionError, TimeoutError, asyncio.CancelledError):  # the caller left
+        except (ConnectionError, TimeoutError, asyncio.CancelledError) as error:  # the caller left
             _note(request, 499, started, metrics)
+            if isinstance(error, ConnectionError):  # to aiohttp that would be a fault of ours, logged as one
+                raise asyncio.CancelledError from error
             raise
         except Exception:  # noqa: BLE001 - the outermost loop of a request: log, answer, go on
             _log.exception("request.broke", route=_route(request))

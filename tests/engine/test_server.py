@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -13,7 +15,7 @@ from threading import Event
 
 import aiohttp
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from serving import Serve, Served, diff_of, finding_evals
 
 from engine.api.admission import ReviewLimits
@@ -418,6 +420,24 @@ def test_an_engine_without_its_model_is_not_ready(serve: Serve) -> None:
     assert [answer.status for answer in answers] == [200, 503, 503]
     assert answers[2].json["detail"] == "the adapter is damaged"
     assert int(answers[2].headers["Retry-After"]) > 0
+
+
+def test_a_caller_that_leaves_as_it_is_written_to_is_no_fault(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is noted as one that left, and nothing is logged as an error."""
+    served = serve(finding_evals())
+
+    async def write(self: web.StreamResponse, data: bytes) -> None:
+        raise ClientConnectionResetError("Cannot write to closing transport")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(web.StreamResponse, "write", write)
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            served.call("POST", "/v1/reviews", REVIEW, {"Accept": "text/event-stream"})
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    counted = 'tenken_http_requests_total{route="/v1/reviews",status="499"} 1.0'
+    assert counted in served.call("GET", "/metrics").body.decode()
 
 
 def test_a_caller_that_leaves_cancels_its_review(serve: Serve) -> None:
