@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from aiohttp import web
@@ -58,6 +58,7 @@ from bot.work import patiently
 from bot.workers import only_one
 from engine.errors import ConfigError
 
+_T = TypeVar("_T")
 _log = structlog.get_logger()
 
 
@@ -81,8 +82,11 @@ def secrets_of(settings: BotSettings) -> Secrets:
 
 
 @asynccontextmanager
-async def running(settings: BotSettings) -> AsyncIterator[Bot]:
-    """Run the bot while inside; it listens to nobody yet."""
+async def running(settings: BotSettings, stop: asyncio.Event | None = None) -> AsyncIterator[Bot]:
+    """Run the bot while inside; it listens to nobody yet.
+
+    Raises CancelledError where `stop` comes while GitLab is waited for.
+    """
     secrets, options = secrets_of(settings), gitlab_options(settings)
     require_sound(settings)
     registry = Registry(COMMANDS, read_access(settings.access, COMMANDS))
@@ -95,10 +99,24 @@ async def running(settings: BotSettings) -> AsyncIterator[Bot]:
         stack.push_async_callback(gitlab.close)
         address = await stack.enter_async_context(_engine(settings))
         client = await stack.enter_async_context(EngineClient(address))
-        me = await patiently(gitlab.me, settings.retry_seconds)
+        me = await _unless(stop or asyncio.Event(), patiently(gitlab.me, settings.retry_seconds))
         trainer = Trainer(trainer_options(settings, options, address))
         outside = _Outside(settings, secrets, database, gitlab, address, client, me, registry, trainer)
         yield await _wired(stack, outside)
+
+
+async def _unless(stop: asyncio.Event, act: Coroutine[Any, Any, _T]) -> _T:
+    """Return what `act` gives; raises CancelledError where `stop` comes first."""
+    doing, stopping = asyncio.create_task(act), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise asyncio.CancelledError
+        return doing.result()
+    finally:
+        doing.cancel()
+        stopping.cancel()
+        await asyncio.gather(doing, stopping, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,14 @@ async def _serve(settings: BotSettings, host: str, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings) as bot, listening(bot.app, host, port) as at:
-        # What is there by now stays: to look through all of it for garbage stops everything for 0.1 s.
-        gc.collect()
-        gc.freeze()
-        print(f"tenken-bot: listening on http://{host}:{at}", flush=True)
-        await stop.wait()
-        _log.info("bot.stopping")
+    try:
+        async with running(settings, stop) as bot, listening(bot.app, host, port) as at:
+            # What is there by now stays: to look through all of it for garbage stops everything for 0.1 s.
+            gc.collect()
+            gc.freeze()
+            print(f"tenken-bot: listening on http://{host}:{at}", flush=True)
+            await stop.wait()
+            _log.info("bot.stopping")
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -102,6 +103,33 @@ def test_a_gitlab_that_is_away(said: Callable[..., tuple[int, str]]) -> None:
     """When patience is over; its address is named, the token is not."""
     code, text = said("serve", "--port", "0")
     assert (code, text) == (ExitCode.ENGINE, f"tenken-bot: no answer from {NOWHERE}: ConnectionError")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_waits_for_gitlab_can_be_stopped(tmp_path: Path, number: signal.Signals) -> None:
+    """At once, and not when patience is over."""
+    environment = {**os.environ, **USABLE, "BOT_DATA_DIR": str(tmp_path), "BOT_RETRY_SECONDS": "3600"}
+
+    async def run() -> tuple[int | None, bytes]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot", "serve", "--port", "0"),
+            cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(240):
+                while b"step.again" not in await process.stderr.readline():
+                    assert process.returncode is None
+                process.send_signal(number)
+                said = await process.stderr.read()
+                return await process.wait(), said
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    code, said = asyncio.run(run())
+    assert (code, b"Traceback" in said) == (ExitCode.OK, False)
 
 
 def test_a_place_to_listen_that_there_is_not(tmp_path: Path) -> None:
