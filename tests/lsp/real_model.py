@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
-from collections.abc import Iterator
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -46,7 +50,11 @@ def embedded_engine(home: Path) -> int | None:
 
 @contextmanager
 def held(home: Path) -> Iterator[int]:
-    """Freeze the embedded engine while inside, so that a review is seen before it ends; give its process."""
+    """Freeze the embedded engine while inside, so that a review is seen before it ends; give its process.
+
+    It has taken down by then what was said of findings, so that what it is asked inside is what a test asks.
+    """
+    _until(lambda: not any(home.rglob("queue/*/*.json")))
     process = embedded_engine(home)
     assert process is not None
     os.kill(process, signal.SIGSTOP)
@@ -55,6 +63,25 @@ def held(home: Path) -> Iterator[int]:
     finally:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGCONT)
+
+
+def until_asked(process: int) -> None:
+    """Wait until a frozen engine was asked for something. Killed before that, it is begun anew."""
+    waiting = bytearray(4)
+    with Path(f"/proc/{process}/fd/0").open("rb", buffering=0) as asked:
+
+        def is_asked() -> bool:
+            fcntl.ioctl(asked, termios.FIONREAD, waiting)
+            return int.from_bytes(waiting, sys.byteorder) > 0
+
+        _until(is_asked)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def process_of(home: Path, module: str) -> int | None:

@@ -20,7 +20,7 @@ from git_repository import Repository
 from headless import PLUGIN, SECONDS, Neovim, neovim
 from hearing import heard
 from merge_requests import branch
-from real_model import ORDERS, embedded_engine, held
+from real_model import ORDERS, embedded_engine, held, until_asked
 from real_model import SECONDS as MODEL_SECONDS
 from serving import Served, finding_evals, serving
 from test_trouble import until_gone
@@ -37,6 +37,11 @@ PROGRESS = """
 ended = 0
 vim.api.nvim_create_autocmd('LspProgress', {
   pattern = 'end', callback = function() ended = ended + 1 end })
+"""
+STATES = """
+states = {}
+vim.api.nvim_create_autocmd('User', {
+  pattern = 'TenkenStatus', callback = function() states[require('tenken.status').get().state] = true end })
 """
 UNDERLINED = """
 local marks = vim.api.nvim_buf_get_extmarks(0, -1, 0, -1, { details = true })
@@ -343,8 +348,11 @@ def stop_and_kill(editor: Neovim, home: Path) -> None:
     with held(home) as process:
         editor.command("Tenken! review")
         editor.until("return require('tenken').statusline() == 'Tenken 0/1 (1)'", seconds=MODEL_SECONDS)
+        until_asked(process)
+        editor.lua(STATES)
         os.kill(process, signal.SIGKILL)
-    editor.until_state("unreachable", seconds=MODEL_SECONDS)
+    # Nothing is unknown, so that it is forgotten a while later.
+    editor.until("return states.unreachable", seconds=MODEL_SECONDS)
     editor.until_lines(14)
     editor.command("Tenken! review")
     editor.until_state("idle", seconds=MODEL_SECONDS)

@@ -15,7 +15,7 @@ from threading import Event
 import pytest
 from git_repository import Repository
 from hearing import heard
-from real_model import ORDERS, embedded_engine, held, process_of
+from real_model import ORDERS, embedded_engine, held, process_of, until_asked
 from real_model import SECONDS as MODEL_SECONDS
 from serving import finding_evals, serving
 from workbench import (
@@ -238,8 +238,8 @@ def test_the_real_model(
         async with window(server, repository.root, tmp_path / "chromium") as bench:
             await bench.open("orders.py")
             await bench.press("ctrl+shift+m")
-            await bench.run("Tenken: Review what changed")
-            await bench.until_bar(r"Tenken( \d)?: (0/1|loading the model)", MODEL_SECONDS)
+            async with bench.bar_says(r"Tenken( \d)?: (0/1|loading the model)", MODEL_SECONDS):
+                await bench.run("Tenken: Review what changed")
             await bench.until_problems(5, 13, 20, 26, seconds=MODEL_SECONDS)
             await bench.until_bar("Tenken 4", MODEL_SECONDS)
             picture = await look_at(bench)
@@ -301,8 +301,9 @@ async def stop_and_kill(bench: Workbench, home: Path) -> None:
     with held(home) as process:
         await bench.run("Tenken: Review what changed, also what is known")
         await bench.until_bar("Tenken 1: 0/1", MODEL_SECONDS)
-        os.kill(process, signal.SIGKILL)
-    await bench.until_bar("Tenken 1: no answer", MODEL_SECONDS)
+        await asyncio.to_thread(until_asked, process)
+        async with bench.bar_says("Tenken 1: no answer", MODEL_SECONDS):
+            os.kill(process, signal.SIGKILL)
     await bench.until_problems(14)
     await bench.run("Tenken: Review what changed, also what is known")
     await bench.until_bar("Tenken 1", MODEL_SECONDS)

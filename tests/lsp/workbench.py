@@ -24,6 +24,18 @@ SECONDS = 120.0  # a machine may be busy
 ITEM = "#tenken\\.tenken\\.tenken"
 """The extension's item in the status bar."""
 
+_RECORD_BAR = f"""(() => {{
+    window.tenkenBars = [];
+    const look = () => {{
+        const text = document.querySelector({json.dumps(ITEM)})?.innerText;
+        if (text !== undefined && text !== window.tenkenBars.at(-1)) window.tenkenBars.push(text);
+    }};
+    look();
+    new MutationObserver(look).observe(document.querySelector(".statusbar"),
+        {{subtree: true, childList: true, characterData: true}});
+}})()"""
+"""Takes down what it reads, one after the other."""
+
 _LISTENING = re.compile(r"HTTP server listening on (http://\S+)")
 _SIZE = {"width": 1180, "height": 720, "deviceScaleFactor": 1, "mobile": False}
 _MODIFIERS = {"alt": 1, "ctrl": 2, "meta": 4, "shift": 8}
@@ -129,6 +141,16 @@ class Workbench:
     async def until_bar(self, text: str, seconds: float = SECONDS) -> None:
         """Wait until the extension's item in the status bar reads so, a regular expression for all of it."""
         await self.until_text(ITEM, rf"^\s*{text}\s*$", seconds)
+
+    @asynccontextmanager
+    async def bar_says(self, text: str, seconds: float = SECONDS) -> AsyncIterator[None]:
+        """Wait in the end until it has read so since the beginning, though it may read otherwise by then."""
+        since = await self.page.evaluate("tenkenBars.length")
+        yield
+        pattern = json.dumps(rf"^\s*{text}\s*$")
+        await self.page.until(
+            f"tenkenBars.slice({since}).some(text => new RegExp({pattern}).test(text))", seconds
+        )
 
     async def open(self, name: str) -> None:
         """Open a file of the folder."""
@@ -255,6 +277,7 @@ async def window(server: CodeServer, folder: Path, profile: Path) -> AsyncIterat
         made = Workbench(page)
         try:
             await made.page.until(f"document.querySelector({json.dumps(ITEM)}) !== null", SECONDS)
+            await made.page.evaluate(_RECORD_BAR)
             yield made
         except BaseException:
             (profile.parent / "failed.png").write_bytes(await made.screenshot())
