@@ -17,7 +17,7 @@ from engine.finetune.encoding import EncodedRow
 from engine.finetune.judged import JudgedTokens, balance
 from engine.finetune.loss import label_log_probs, label_loss
 from engine.finetune.settings import PreferenceSettings
-from engine.finetune.trainer import collate
+from engine.finetune.trainer import PAD_MULTIPLE, collate
 
 _NOT_COMPUTED = ("entropy", "logits/chosen", "logits/rejected")
 
@@ -124,6 +124,7 @@ def _arguments(settings: PreferenceSettings, rows: Sequence[JudgedTokens], steps
         undesirable_weight=undesirable,
         precompute_ref_log_probs=True,
         max_length=None,
+        pad_to_multiple_of=PAD_MULTIPLE,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=settings.warmup_steps,

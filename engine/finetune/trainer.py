@@ -17,7 +17,8 @@ from engine.finetune.settings import Backend, FinetuneSettings
 if TYPE_CHECKING:
     import torch
 
-_PAD_MULTIPLE = 32
+PAD_MULTIPLE = 32
+"""Fewer lengths to compile for; and `engine.runners.torch_reference.PAD_MULTIPLE` says why at least 8."""
 
 
 def collate(rows: Sequence[EncodedRow]) -> dict[str, torch.Tensor]:
@@ -29,7 +30,7 @@ def collate(rows: Sequence[EncodedRow]) -> dict[str, torch.Tensor]:
     import torch
 
     length = max(len(row.input_ids) for row in rows)
-    length += -length % _PAD_MULTIPLE
+    length += -length % PAD_MULTIPLE
     input_ids = torch.zeros(len(rows), length, dtype=torch.long)
     labels = torch.full((len(rows), length), IGNORED)
     for index, row in enumerate(rows):

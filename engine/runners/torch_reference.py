@@ -31,6 +31,13 @@ from engine.runners.spans import asked_tokens
 
 T = TypeVar("T")
 
+PAD_MULTIPLE = 8
+"""Rows are padded to a length that this divides.
+
+On a GPU PyTorch's memory-efficient attention is wrong for rows of 32 n + 1 tokens where there is a mask and
+all heads share the keys of one, as in the smaller Gemma 3: `repeat_kv` of transformers then gives it a tensor
+with a stride of zero (pytorch/pytorch#191937). Tokens read one by one, as in writing, are not concerned.
+"""
 _WRITE_ROWS = 32
 _LIKELIHOOD_ROWS = 8  # each holds logits of the whole vocabulary for every token that is asked about
 
@@ -221,6 +228,7 @@ class ReferenceRunner:
         import torch
 
         width = max(map(len, rows))
+        width += -width % PAD_MULTIPLE
         filled = self._tokenizer.pad_token_id or 0
         ids = torch.full((len(rows), width), filled, dtype=torch.long)
         mask = torch.zeros_like(ids)

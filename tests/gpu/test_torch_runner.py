@@ -173,6 +173,21 @@ def test_padding_changes_no_likelihood(reference: Any) -> None:
     assert off.max() < 0.01, f"off by {off.mean():.4f}, rows {worst(off)}"
 
 
+def test_padding_changes_no_score(reference: Any) -> None:
+    """What transformers says of the example's lines, padded, and of each chunk alone."""
+    alone = torch.cat([scored(reference, [request]) for request in SCORES])
+    assert (scored(reference, SCORES) - alone).abs().max() < 1e-3
+
+
+def test_padding_changes_no_reply(reference: Any) -> None:
+    """Greedy replies, padded, and each alone. Those of 32 tokens meet every remainder of a number of keys."""
+    writes = WRITES[::6]
+    together = dict(reference.write(writes, Cancellation()))
+    alone = [reply for write in writes for _, reply in reference.write([write], Cancellation())]
+    assert max(reply.tokens for reply in alone) >= 32
+    assert [together[number].text for number in range(len(writes))] == [reply.text for reply in alone]
+
+
 def test_likelihoods_are_those_of_transformers(base: Path, adapter: Path, reference: Any) -> None:
     """As near to float32 as transformers in the runner's precision, twice: then from kept prompts.
 

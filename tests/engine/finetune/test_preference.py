@@ -15,6 +15,7 @@ from engine.finetune.record import RUN, TrainingRun
 from engine.finetune.routine import finetune
 from engine.finetune.rows import LabelRow, Row, TextRow
 from engine.finetune.settings import Backend, FinetuneSettings, PreferenceSettings
+from engine.runners.torch_reference import PAD_MULTIPLE
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
@@ -60,6 +61,29 @@ def tuned(
     tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, adapter: Path, data: Judged
 ) -> TrainingRun:
     return prefer(tiny_base, adapter, data, Judged([]), SETTINGS, tmp_path_factory.mktemp("tuned"))
+
+
+def test_what_is_read_at_once_is_of_even_lengths(
+    tiny_base: Path, adapter: Path, data: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU's attention is wrong for some of the others; see PAD_MULTIPLE of the reference runner."""
+    from transformers import Gemma3TextModel
+
+    lengths: list[int] = []
+    real = Gemma3TextModel.forward
+
+    def forward(self: Any, *arguments: Any, **options: Any) -> Any:
+        lengths.append(options["input_ids"].shape[1])
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Gemma3TextModel, "forward", forward)
+    longer = [
+        JudgedRow(TextRow(prompt="so " + each.row.prompt, completion=each.row.completion), each.accepted)
+        for each in judged()
+    ]
+    prefer(tiny_base, adapter, Judged(longer, data.scores), Judged([]), changed(max_steps=2), tmp_path)
+    assert len(lengths) > 10
+    assert not [length for length in lengths if length % PAD_MULTIPLE]
 
 
 def margin(run: TrainingRun, when: str) -> float:

@@ -16,7 +16,7 @@ from engine.prompts import LABELS
 from engine.runners import Cancellation, LikelihoodRequest, ScoreRequest, WriteRequest
 from engine.runners.halving import in_halves
 from engine.runners.torch_opening import TorchOptions, open_torch_directory
-from engine.runners.torch_reference import ReferenceRunner, plan_batches
+from engine.runners.torch_reference import PAD_MULTIPLE, ReferenceRunner, plan_batches
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -129,6 +129,28 @@ def test_scores_do_not_depend_on_the_batch(runner: ReferenceRunner, base_dir: Pa
     for number, rows in scores_of(alone).items():
         for row, other in zip(rows, scores_of(runner)[number], strict=True):
             assert row == pytest.approx(other, abs=1e-5)
+
+
+def test_what_is_read_at_once_is_of_even_lengths(
+    runner: ReferenceRunner,
+) -> None:
+    """A GPU's attention is wrong for some of the others; see PAD_MULTIPLE."""
+    lengths: list[int] = []
+    model = runner._model.get_decoder()
+
+    def read(module: Any, arguments: Any, options: dict[str, Any]) -> None:
+        lengths.append(options["input_ids"].shape[1])
+
+    hook = model.register_forward_pre_hook(read, with_kwargs=True)
+    scores_of(runner)
+    for text in ("some text", "some longer text", "x"):
+        list(runner.likelihoods([LikelihoodRequest("say", "\nNow:", text, (0, len(text)))], Cancellation()))
+    for prompt in ("say", "say some"):
+        list(runner.write([WriteRequest(prompt, "\nNow:", SCHEMA, 4)], Cancellation()))
+    hook.remove()
+    at_once = [length for length in lengths if length > 1]
+    assert len(at_once) >= 7
+    assert not [length for length in at_once if length % PAD_MULTIPLE]
 
 
 def test_an_adapter_changes_the_scores(runner: ReferenceRunner, base_dir: Path, adapter_dir: Path) -> None:
