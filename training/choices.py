@@ -21,7 +21,6 @@ class Why(Enum):
     GIVEN = "given"
     UNSLOTH = "unsloth"
     TRL_FASTER = "trl_faster"
-    TRL_SURER = "trl_surer"
     TRL_MISSING = "trl_missing"
     TRL_SEVERAL = "trl_several"
     TRL_CPU = "trl_cpu"

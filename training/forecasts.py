@@ -12,9 +12,9 @@ from engine.finetune.sizes import ModelSize
 from training.choices import Volume
 
 _PADDING = 1.1  # padded tokens for each that is none
-# Seconds until the first steps are done, more than without compiling: of rows of many lengths, on an H100.
-# Compiled layers took 95. Unsloth had not done five steps in 130: that is the least, the most was not seen.
-_COMPILING, _UNSLOTH_STARTS = 95.0, 130.0
+# Seconds lost to compiling, for rows of many lengths: 95 for compiled layers on an H100, 85 on an H200;
+# 210 for Unsloth on an H200, half of them before the first steps. See `sft_ways.json`.
+_COMPILING, _UNSLOTH_STARTS = 95.0, 210.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Forecast:
     tokens: int  # in all epochs
     steps: int
     seconds: float  # with `compiling`
-    compiling: float  # seconds more that the first steps take
+    compiling: float  # seconds, most of them before the first steps are done
 
 
 def forecast(
@@ -68,7 +68,7 @@ def speed_of(size: ModelSize, card: Card, way: Way, processes: int = 1) -> float
 
 
 def starting(way: Way) -> float:
-    """Return the seconds that are lost to compiling before the first steps are done."""
+    """Return the seconds that are lost to compiling, most of them before the first steps are done."""
     return _UNSLOTH_STARTS if way.unsloth else _COMPILING if way.compiled else 0.0
 
 

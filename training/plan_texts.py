@@ -40,7 +40,7 @@ ENGLISH = PlanTexts(
     value="value",
     reason="why",
     forecast="about {steps} steps in {time}, {speed} tokens a second",
-    compiling="nothing is heard of the first {time} of these, about: layers are compiled",
+    compiling="about {time} of these go to compiling layers, most at the start; nothing is heard meanwhile",
     several="{processes} processes: {tokens} tokens a step, {each} in each",
     memory="memory: about {total} GiB (weights {weights}, adapter {adapter}, activations {activations}, "
     "logits {head})",
@@ -54,9 +54,8 @@ ENGLISH = PlanTexts(
     hours="{count} h",
     why={
         Why.GIVEN: "as given",
-        Why.UNSLOTH: "{unsloth:.0f} min or more, as it compiles first; TRL would take about {trl:.0f}",
-        Why.TRL_FASTER: "about {trl:.0f} min; Unsloth would take {unsloth:.0f} or more: it compiles first",
-        Why.TRL_SURER: "about {trl:.0f} min; Unsloth {unsloth:.0f} or more, and how much more is not known",
+        Why.UNSLOTH: "about {unsloth:.0f} min with what it compiles; TRL would take {trl:.0f}",
+        Why.TRL_FASTER: "about {trl:.0f} min; Unsloth would take {unsloth:.0f} with what it compiles",
         Why.TRL_MISSING: "Unsloth is not installed",
         Why.TRL_CPU: "on a CPU Unsloth is no faster",
         Why.TRL_SEVERAL: "Unsloth trains in one process",
@@ -104,7 +103,7 @@ JAPANESE = PlanTexts(
     value="値",
     reason="理由",
     forecast="約 {steps} ステップ、{time}、毎秒 {speed} トークン",
-    compiling="そのうち最初の約 {time} は、層をコンパイルするため何も表示されません",
+    compiling="そのうち約 {time} は層のコンパイルで、主に開始時です。その間は何も表示されません",
     several="{processes} プロセス: 1 ステップ {tokens} トークン、プロセスあたり {each}",
     memory="メモリ: 約 {total} GiB (重み {weights}、アダプター {adapter}、"
     "活性値 {activations}、ロジット {head})",
@@ -119,9 +118,8 @@ JAPANESE = PlanTexts(
     hours="{count} 時間",
     why={
         Why.GIVEN: "指定された値",
-        Why.UNSLOTH: "開始時のコンパイルを含めて {unsloth:.0f} 分以上。TRL では {trl:.0f} 分かかります",
-        Why.TRL_FASTER: "約 {trl:.0f} 分。Unsloth は開始時のコンパイルを含め {unsloth:.0f} 分以上です",
-        Why.TRL_SURER: "約 {trl:.0f} 分。Unsloth は {unsloth:.0f} 分以上で、開始時間の上限は未測定です",
+        Why.UNSLOTH: "コンパイルを含めて約 {unsloth:.0f} 分。TRL では {trl:.0f} 分かかります",
+        Why.TRL_FASTER: "約 {trl:.0f} 分。Unsloth はコンパイルを含めて {unsloth:.0f} 分かかります",
         Why.TRL_MISSING: "Unsloth がインストールされていません",
         Why.TRL_CPU: "CPU では Unsloth も速くありません",
         Why.TRL_SEVERAL: "Unsloth は 1 プロセスでのみ学習できます",

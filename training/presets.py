@@ -29,7 +29,6 @@ _FEW, _MANY = 500_000, 10_000_000  # tokens
 _SMALL_MODEL = 500_000_000  # parameters
 _CPU_SECONDS = 3600.0
 _HELD_OUT_FROM = 400  # rows
-_UNSEEN_START = 30.0  # minutes: how long Unsloth compiles for rows of many lengths was not seen to its end
 
 
 def choose(
@@ -199,10 +198,8 @@ def _fastest(
     if not has_unsloth:
         return Choice("backend", Backend.TRL, Why.TRL_MISSING), compiled
     numbers = {**minutes, "trl": min(minutes["plain"], minutes["compiled"])}
-    saved = numbers["trl"] - numbers["unsloth"]
-    if saved <= _UNSEEN_START:
-        why = Why.TRL_FASTER if saved <= 0 else Why.TRL_SURER
-        return Choice("backend", Backend.TRL, why, numbers), compiled
+    if numbers["trl"] <= numbers["unsloth"]:
+        return Choice("backend", Backend.TRL, Why.TRL_FASTER, numbers), compiled
     return (
         Choice("backend", Backend.UNSLOTH, Why.UNSLOTH, numbers),
         Choice("compile_layers", False, Why.UNSLOTH_COMPILES),

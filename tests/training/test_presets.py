@@ -170,24 +170,21 @@ def test_cpu_is_spared() -> None:
 
 
 def test_what_trains_is_what_ends_first() -> None:
-    """Unsloth where recomputation or 4 bits make TRL slow and there is much to train, if it is installed.
-
-    Where it gains less than half an hour TRL is taken: how long it compiles at its start is not known.
-    """
+    """Unsloth where recomputation or 4 bits make TRL slow and there is enough to train, if it is there."""
     much, little = volume(20_000), volume(100)
     card = usual_card(24)
-    settings, reasons = chosen(M4B, card, much)
-    assert (settings.backend, settings.compile_layers) == (Backend.UNSLOTH, False)
-    assert reasons["backend"].numbers["unsloth"] < reasons["backend"].numbers["trl"] - 30
+    for rows in (much, volume(2000)):
+        settings, reasons = chosen(M4B, card, rows)
+        assert (settings.backend, settings.compile_layers) == (Backend.UNSLOTH, False)
+        assert reasons["backend"].numbers["unsloth"] < reasons["backend"].numbers["trl"]
     for size, data, has_unsloth, why, compiled in (
         (M4B, little, True, Why.TRL_FASTER, False),
         (M4B, much, False, Why.TRL_MISSING, True),
-        (M270, much, True, Why.TRL_SURER, True),
-        (M4B, volume(1000), True, Why.TRL_SURER, True),
+        (M270, much, True, Why.TRL_FASTER, True),
     ):
         settings, reasons = chosen(size, card, data, has_unsloth)
         numbers = reasons["backend"].numbers
-        assert why is Why.TRL_MISSING or (numbers["unsloth"] < numbers["trl"]) is (why is Why.TRL_SURER)
+        assert why is Why.TRL_MISSING or numbers["trl"] <= numbers["unsloth"]
         assert settings.backend is Backend.TRL
         assert reasons["backend"].why is why
         assert settings.compile_layers is compiled
