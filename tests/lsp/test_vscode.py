@@ -196,9 +196,10 @@ def test_a_folder_that_is_not_trusted(server: CodeServer, repository: Repository
             await bench.open("app.py")
             await bench.until_bar("Tenken: not trusted")
             await bench.run("Tenken: Review what changed")
-            await bench.until_text(".notifications-toasts", "not trusted")
+            await bench.run("Notifications: Show Notifications")  # as a toast a warning goes after 12 s
+            await bench.until_text(".notifications-center", "not trusted")
             assert not ran.exists()
-            await bench.click(".notifications-toasts .monaco-button", "Trust this folder")
+            await bench.click(".notifications-center .monaco-button", "Trust this folder")
             await bench.click(".workspace-trust-editor .monaco-button", "Trust")
             await asyncio.to_thread(until_exists, ran)
             await bench.until_bar("Tenken")

@@ -73,11 +73,17 @@ class CodeServer:
         self.url = url
 
     def configure(self, **settings: object) -> None:
-        """Write the user's settings; those that begin with tenken are named without it."""
+        """Write settings; those that begin with tenken are named without it.
+
+        The browser is a client of a machine elsewhere: what holds for that machine alone, such as where the
+        server is, has a file of its own, and in the user's it may or may not be seen.
+        """
         mine = {key if "." in key else f"tenken.{key}": value for key, value in settings.items()}
-        path = self.home / "data" / "User" / "settings.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_SETTINGS | {"tenken.debounceMs": 20} | mine), "utf-8")
+        tenken = {"tenken.debounceMs": 20} | {key: mine[key] for key in mine if key.startswith("tenken.")}
+        for folder, content in (("User", _SETTINGS | mine), ("Machine", tenken)):
+            path = self.home / "data" / folder / "settings.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content), "utf-8")
 
 
 class Workbench:
@@ -198,10 +204,18 @@ class Workbench:
             raise AssertionError(f"listed: {listed}, not {lines}") from None
 
     async def quick_fixes(self) -> list[str]:
-        """Open the list of what can be done on the cursor's line, and return it."""
-        await self.press("ctrl+.")
-        await self.until_text(".action-widget .monaco-list-row", ".")
-        return [row.strip() for row in await self.texts(".action-widget .monaco-list-row")]
+        """Open the list of what can be done on the cursor's line, and return it.
+
+        Where VS Code looks for a light bulb meanwhile, as it does a moment after the cursor moved, it drops
+        what was asked for and says that there is nothing: a person asks again.
+        """
+        row, nothing = ".action-widget .monaco-list-row", ".monaco-editor-overlaymessage:not(.fadeOut)"
+        async with asyncio.timeout(SECONDS):
+            while True:
+                await self.press("escape", "ctrl+.")
+                await self.until_text(f"{row}, {nothing}", ".")
+                if rows := await self.texts(row):
+                    return [text.strip() for text in rows]
 
     async def quick_fix(self, title: str) -> None:
         """Choose one of them."""
