@@ -131,9 +131,7 @@ def test_scores_do_not_depend_on_the_batch(runner: ReferenceRunner, base_dir: Pa
             assert row == pytest.approx(other, abs=1e-5)
 
 
-def test_what_is_read_at_once_is_of_even_lengths(
-    runner: ReferenceRunner,
-) -> None:
+def test_what_is_read_at_once_is_of_even_lengths(runner: ReferenceRunner) -> None:
     """A GPU's attention is wrong for some of the others; see PAD_MULTIPLE."""
     lengths: list[int] = []
     model = runner._model.get_decoder()
