@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ _RECORD_BAR = f"""(() => {{
 }})()"""
 """Takes down what it reads, one after the other."""
 
+_BUTTONS = ".notifications-toasts .monaco-button, .notifications-center .monaco-button"
 _LISTENING = re.compile(r"HTTP server listening on (http://\S+)")
 _SIZE = {"width": 1180, "height": 720, "deviceScaleFactor": 1, "mobile": False}
 _MODIFIERS = {"alt": 1, "ctrl": 2, "meta": 4, "shift": 8}
@@ -179,6 +180,14 @@ class Workbench:
     async def pick(self, text: str) -> None:
         """Choose an entry of a list that was opened."""
         await self.click(".quick-input-list .monaco-list-row", text)
+
+    async def answer(self, text: str) -> None:
+        """Click a button of a notification, which after some seconds is only in the list of all."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                with suppress(AssertionError):
+                    return await self.click(_BUTTONS, text, seconds=8)
+                await self.run("Notifications: Show Notifications")
 
     async def go(self, line: int) -> None:
         """Put the cursor on a line."""
